@@ -1,0 +1,50 @@
+# `make help` lists the targets. The two to begin with: `make demo` and `make test`.
+
+PY := .venv/bin/python
+ARGS ?=
+SEEDS ?= 5000
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check format test bench rewrite soak docs lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: ## .venv with everything, the package itself installed editable
+	@tools/setup.sh run
+
+demo: ## two real nodes on this machine; ARGS=--once runs it unattended (root)
+	@tools/setup.sh run
+	@exec .venv/bin/servha lab demo $(ARGS)
+
+check: venv ## style, types, who imports whom, the tables: seconds
+	@tools/check.sh
+
+format: venv ## rewrite the layout of the code
+	@$(PY) -m ruff format -q .
+	@$(PY) -m ruff check -q --fix .
+
+test: ## every test that this machine can run
+	@tools/setup.sh test
+	@tools/check.sh
+	@$(PY) -m pytest $(ARGS)
+
+bench: ## timings, as ratios against a peer (root)
+	@tools/setup.sh bench
+	@$(PY) -m bench $(ARGS)
+
+rewrite: venv ## regenerate the answers of tests/scenarios; then review the diff
+	@$(PY) -m pytest -q tests/test_scenarios.py --rewrite
+
+soak: venv ## random faults for a long time: SEEDS=n
+	@SERVHA_SEEDS=$(SEEDS) $(PY) -m pytest -q --timeout=0 tests/test_random_faults.py
+
+docs: venv ## man pages and completions into build/
+	@$(PY) tools/make_pages.py build
+
+lock: ## pin the newest allowed releases anew, with hashes
+	@tools/lock.sh
+
+clean: ## what the targets made, .venv included
+	@rm -rf .venv .cache build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

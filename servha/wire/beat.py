@@ -26,6 +26,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 from servha.core.model import Fitness, Goal, Order, Parked, Phase, Report, Standing, TreeReport
 
@@ -267,20 +268,10 @@ def _read_report(datagram: bytes, node: str, session: bytes, roster: Roster) -> 
     start = _HEADER.size + _BODY.size
     if tree_count > TREES_MAX or len(datagram) != start + tree_count * _TREE.size + _SEAL_SIZE:
         raise ValueError("the length does not fit the number of trees")
-    names, links = roster.nodes, roster.links_by_tag
-    trees = tuple(
-        TreeReport(
-            tree_id,
-            _PHASES[phase],
-            ownership,
-            _FITNESS[state >> 4],
-            _PARKED[state & 15],
-            Order(number, _GOALS[goal], names.get(pin, "")),
-        )
-        for tree_id, phase, state, goal, pin, ownership, number in _TREE.iter_unpack(
-            datagram[start:-_SEAL_SIZE]
-        )
-    )
+    names = (roster.nodes.get(0, ""), roster.nodes.get(1, ""))
+    links = roster.links_by_tag
+    records = (datagram[at : at + _TREE.size] for at in range(start, len(datagram) - _SEAL_SIZE, _TREE.size))
+    trees = tuple(_read_tree(record, names) for record in records)
     return echo, Report(
         node=node,
         incarnation=f"{boot.hex()}.{session.hex()}",
@@ -291,4 +282,20 @@ def _read_report(datagram: bytes, node: str, session: bytes, roster: Roster) -> 
         generation=generation,
         config_digest="" if digest == bytes(8) else digest.hex(),
         trees=trees,
+    )
+
+
+@lru_cache(maxsize=4 * TREES_MAX)
+def _read_tree(record: bytes, names: tuple[str, str]) -> TreeReport:
+    """Read one tree. Remembered, because most beats say of most trees what the beat before said."""
+    tree_id, phase, state, goal, pin, ownership, number = _TREE.unpack(record)
+    if pin not in (0, 1, _NOBODY):
+        raise ValueError("no such node to be pinned to")
+    return TreeReport(
+        tree_id,
+        _PHASES[phase],
+        ownership,
+        _FITNESS[state >> 4],
+        _PARKED[state & 15],
+        Order(number, _GOALS[goal], "" if pin == _NOBODY else names[pin]),
     )

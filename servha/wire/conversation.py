@@ -55,7 +55,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Perhaps the peer's first word, not proven fresh: send `Conversation.answer` on `link`, believe nothing."""
+    """Perhaps the peer's first word, not proven fresh: send `Conversation.answer`, believe nothing."""
 
     link: str
 

@@ -1,0 +1,249 @@
+"""What the silence of the peer entitles us to: from answers on the wire to one word, the node's right.
+
+Two tables. RIGHTS: may this node act without its peer at all. PERMITS: may it start this one tree now. Neither
+decides whether it should (placement.py) nor what it then becomes (rules.py).
+
+What is refused here: to read reachability as exclusion. Under the policies of this file (none, reference address)
+two live nodes that both reach the reference and not each other may both be entitled: guarantee level 0 and 1 of
+the arbitration design. That is why an answer from the peer's host, or from whoever holds a virtual address, blocks
+every automatic start, and why the level is shown. The quorum disk adds its own words to `Right`'s rows and removes
+that gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from servha.core.model import PeerHealth, Policy
+from servha.core.table import Row
+from servha.core.words import Text, say
+
+SILENT_COUNT_MIN = 2
+"""How many probes in a row must go unanswered before nobody counts as being there: one datagram may be lost."""
+
+REFERENCE_MISS_COUNT = 3
+"""How many probes of a reference address must fail in a row before it counts as unreachable (reading A05)."""
+
+
+class Answer(StrEnum):
+    """What asking on the wire has told us."""
+
+    NOBODY_TO_ASK = "nobody-to-ask"
+    UNKNOWN = "unknown"  # not asked long enough yet
+    ANSWERS = "answers"
+    SILENT = "silent"
+
+
+class Right(StrEnum):
+    """What this node may do, as far as its peer is concerned."""
+
+    CONSENT = "consent"  # the peer is in contact: nothing starts here without its consent
+    PENDING = "pending"  # evidence is being gathered: keep what runs, start nothing
+    GRANTED = "granted"  # may act alone
+    REFUSED = "refused"  # keep what runs, start nothing
+    LOST = "lost"  # stop everything
+
+
+class Permit(StrEnum):
+    """Whether one tree may be started here now."""
+
+    YES = "yes"
+    ASK = "ask"  # announce the wish and wait for the peer's consent
+    WAIT = "wait"
+    NO = "no"
+    MUST_STOP = "must-stop"
+
+
+class There(StrEnum):
+    """The peer's side of one tree: from its beats while it is in contact, else from the last one heard."""
+
+    UNTOLD = "untold"  # nothing heard of it since our start
+    OFF = "off"
+    CONSENTS = "consents"  # off, and has seen the ownership number that we announced
+    WANTS_BEFORE_US = "wants-before-us"
+    WANTS_AFTER_US = "wants-after-us"
+    HOLDS = "holds"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The memory of asking one question on the wire."""
+
+    asked_s: float | None = None
+    answered_s: float | None = None
+    silent_count: int = 0
+    answered_by: str = ""
+
+    def told(self, *, answered_by: str, asked_s: float, now_s: float) -> Probe:
+        """Return the memory after one more probe has ended."""
+        if answered_by:
+            return Probe(asked_s=asked_s, answered_s=now_s, answered_by=answered_by)
+        return replace(self, asked_s=asked_s, silent_count=self.silent_count + 1, answered_by="")
+
+    def word(self, *, since_s: float, silent_count_min: int = SILENT_COUNT_MIN) -> Answer:
+        """Return what is known by probes that were asked at `since_s` or later; older ones say nothing."""
+        if self.asked_s is None or self.asked_s < since_s:
+            return Answer.UNKNOWN
+        if self.answered_by:
+            return Answer.ANSWERS
+        return Answer.SILENT if self.silent_count >= silent_count_min else Answer.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Everything the node's right depends on, in words."""
+
+    policy: Policy
+    peer: PeerHealth
+    boot_wait_over: bool
+    holds: bool
+    reference: Answer
+    peer_host: Answer
+
+
+SILENCE = frozenset({PeerHealth.LOST, PeerHealth.UNHEARD})
+
+RIGHTS: tuple[Row[Right], ...] = (
+    Row("alone", {"peer": PeerHealth.ABSENT}, Right.GRANTED, "this cluster has only one node"),
+    Row(
+        "in-contact",
+        {"peer": {PeerHealth.ALIVE, PeerHealth.SUSPECT}},
+        Right.CONSENT,
+        "{peer} is in contact: whatever starts here starts with its consent",
+    ),
+    Row(
+        "said-goodbye",
+        {"peer": PeerHealth.LEFT},
+        Right.GRANTED,
+        "{peer} said goodbye, having stopped everything",
+    ),
+    Row(
+        "first-start-delay",
+        {"peer": PeerHealth.UNHEARD, "boot_wait_over": False},
+        Right.PENDING,
+        "{peer} has not been heard yet; this node waits {first_start_s} s after its start before it may act alone",
+        "a beat from {peer} would have ended the wait at once",
+    ),
+    Row(
+        "no-reference",
+        {"policy": Policy.REFERENCE, "peer": SILENCE, "reference": Answer.NOBODY_TO_ASK},
+        Right.REFUSED,
+        "{peer} is silent and there is no reference address that could tell which of the two is cut off",
+        "a reference address other than 127.0.0.1, or a quorum disk, would have decided it",
+    ),
+    Row(
+        "cut-off-owner",
+        {"policy": Policy.REFERENCE, "peer": SILENCE, "reference": Answer.SILENT, "holds": True},
+        Right.LOST,
+        "{peer} is silent and no reference address answers: this node is the one that is cut off",
+        "an answer from {references} would have let it continue",
+    ),
+    Row(
+        "cut-off",
+        {"policy": Policy.REFERENCE, "peer": SILENCE, "reference": Answer.SILENT},
+        Right.REFUSED,
+        "{peer} is silent and no reference address answers: this node may be the one that is cut off",
+        "an answer from {references} would have let it take over",
+    ),
+    Row(
+        "asking-references",
+        {"policy": Policy.REFERENCE, "peer": SILENCE, "reference": Answer.UNKNOWN},
+        Right.PENDING,
+        "{peer} is silent; the reference addresses are being asked",
+    ),
+    Row(
+        "host-answers",
+        {"peer": SILENCE, "peer_host": Answer.ANSWERS},
+        Right.REFUSED,
+        "no beat comes from {peer}, but its host answers at {peer_host}: it is alive and may be running everything",
+        "silence from every address of {peer} would have let this node take over",
+    ),
+    Row(
+        "asking-host",
+        {"peer": SILENCE, "peer_host": Answer.UNKNOWN},
+        Right.PENDING,
+        "{peer} is silent; its addresses are being asked",
+    ),
+    Row(
+        "reference-and-silence",
+        {"policy": Policy.REFERENCE, "peer": SILENCE},
+        Right.GRANTED,
+        "{peer} is silent on every link and at every address, and {reference} answers",
+        "an answer from {peer} at any address, or no answer from {references}, would have refused it",
+    ),
+    Row(
+        "silence",
+        {"peer": SILENCE},
+        Right.GRANTED,
+        "{peer} is silent on every link and at every address",
+        "an answer from {peer} at any address would have refused it",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Petition:
+    """Everything the permit for one tree depends on, in words."""
+
+    right: Right
+    there: There
+    addresses: Answer
+
+
+PERMITS: tuple[Row[Permit], ...] = (
+    Row(
+        "right-lost", {"right": Right.LOST}, Permit.MUST_STOP, "this node has lost the right to run anything"
+    ),
+    Row("refused", {"right": Right.REFUSED}, Permit.NO, "this node may start nothing now"),
+    Row("pending", {"right": Right.PENDING}, Permit.WAIT, "the right to start it is still being established"),
+    Row("peer-holds", {"right": Right.CONSENT, "there": There.HOLDS}, Permit.NO, "{peer} holds it"),
+    Row(
+        "peer-first",
+        {"right": Right.CONSENT, "there": There.WANTS_BEFORE_US},
+        Permit.NO,
+        "{peer} is about to start it and goes first",
+    ),
+    Row("consent", {"right": Right.CONSENT, "there": There.CONSENTS}, Permit.YES, "{peer} consents"),
+    Row("ask-peer", {"right": Right.CONSENT}, Permit.ASK, "{peer} is asked for its consent"),
+    Row(
+        "address-held",
+        {"right": Right.GRANTED, "addresses": Answer.ANSWERS},
+        Permit.NO,
+        "one of its addresses is in use: {held_by}",
+        "silence from all addresses of the tree would have let it start here",
+    ),
+    Row(
+        "asking-addresses",
+        {"right": Right.GRANTED, "addresses": Answer.UNKNOWN},
+        Permit.WAIT,
+        "its addresses are being asked for on the wire",
+    ),
+    Row("granted", {"right": Right.GRANTED}, Permit.YES, "this node may act alone"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """What the configuration can promise about exclusion (section 2.14 of the arbitration design)."""
+
+    level: int
+    text: Text
+
+
+def guarantee(policy: Policy) -> Guarantee:
+    """Return the level that follows from the policy alone; disks, watchdogs and reservations will raise it."""
+    if policy is Policy.NONE:
+        return Guarantee(
+            0,
+            say(
+                "level 0: nothing is guaranteed; both nodes run the trees when every link between them breaks"
+            ),
+        )
+    return Guarantee(
+        1,
+        say(
+            "level 1: best effort; both nodes may run the trees when they reach the reference address and no address"
+            " of each other"
+        ),
+    )

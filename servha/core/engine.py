@@ -1,0 +1,440 @@
+"""One node's decisions: remember -> classify -> decide -> oblige.
+
+`Engine.handle(event)` replaces the state and returns what the world is asked to do, in order. The tables decide
+(rules.py, arbitration.py, placement.py); this module only walks them until nothing changes and turns what a phase
+obliges us to do into effects. It reads no clock: time comes with each event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from servha.core.alarms import conditions
+from servha.core.arbitration import PERMITS, RIGHTS, Permit, Right
+from servha.core.effects import (
+    Clear,
+    Effect,
+    Farewell,
+    ProbePeer,
+    ProbeReferences,
+    ProbeTreeAddresses,
+    Raise,
+    Record,
+    Remember,
+    SendBeat,
+    StartResource,
+    StopResource,
+)
+from servha.core.events import ActionFinished, BeatReceived, Event, Leaving, OrderGiven, ResourceReported
+from servha.core.membership import membership_for
+from servha.core.model import Action, Cluster, JournalEntry, Order, PeerHealth, Phase, Policy, Step, TreeSpec
+from servha.core.narrative import heard_changes, order_entry, outcome_entry, severity_of
+from servha.core.placement import PLACEMENT, Side, Wish
+from servha.core.remember import configured, remember, with_step, with_tree
+from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
+from servha.core.situations import (
+    CONTACT,
+    facts,
+    hearing,
+    peer_health,
+    petition,
+    question,
+    real_references,
+    report,
+    rival,
+    side_here,
+    side_there,
+    their_side,
+    values,
+    worn_resource,
+)
+from servha.core.state import State, TreeState
+from servha.core.table import Row, fill, first_match
+from servha.core.trees import next_down, next_up, work
+from servha.core.words import Text, Value
+
+SETTLE_COUNT_MAX = 8
+"""How often the tables are walked for one event; each walk follows from a change made by the one before."""
+
+SLOW_PROBE_S = 1.0
+"""Period of probing while nothing presses."""
+
+
+class Engine:
+    """The core of one node. `now_s` is in seconds of a clock that counts suspend (CLOCK_BOOTTIME)."""
+
+    def __init__(self, cluster: Cluster, *, incarnation: str, now_s: float) -> None:
+        empty = replace(cluster, trees=())
+        state = State(
+            cluster=empty,
+            incarnation=incarnation,
+            started_s=now_s,
+            now_s=now_s,
+            membership=membership_for(cluster.links),
+            standing_since_s=now_s,
+        )
+        self.state = configured(state, cluster)
+
+    def handle(self, event: Event) -> list[Effect]:
+        """Fold in `event`; return what is to be done about it, in order."""
+        before = self.state
+        if isinstance(event, BeatReceived) and self._tells_nothing_new(event):
+            self.state = replace(
+                before,
+                now_s=max(before.now_s, event.now_s),
+                membership=before.membership.passed(event.now_s, before.cluster.timing).heard(
+                    event.link, event.report, event.now_s
+                ),
+            )
+            return []
+        out: list[Effect] = []
+        self.state = remember(before, event)
+        self._note_event(before, event, out)
+        self._note_peer(out)
+        for _ in range(SETTLE_COUNT_MAX):
+            settled_on = self.state
+            self._decide_standing(out)
+            for spec in self.state.cluster.trees:
+                self._decide_tree(spec, out)
+            if self.state == settled_on:
+                break
+        self._probe(out)
+        self._speak(out)
+        self._update_alarms(out)
+        if (
+            self.state.leaving
+            and not self.state.farewell
+            and not (self.state.stopping and self._still_stopping())
+        ):
+            self.state = replace(self.state, farewell=True)
+            out.append(Farewell())
+        return out
+
+    @property
+    def wake_at_s(self) -> float:
+        """The moment by which a Tick is due if nothing else happens before."""
+        state = self.state
+        moments = [state.membership.next_change_s(state.now_s, state.cluster.timing)]
+        if state.cluster.peer:
+            moments.append(state.beat_due_s)
+        moments.append(state.probed_s + self._probe_period_s() if self._has_questions() else float("inf"))
+        boot_over_s = state.started_s + state.cluster.timing.first_start_s
+        if boot_over_s > state.now_s:
+            moments.append(boot_over_s)
+        for spec in state.cluster.trees:
+            tree = state.tree(spec.name)
+            if tree is None or not tree.phase.holds:
+                continue
+            if tree.there_fit_since_s is not None:
+                settle_s = max(tree.there_fit_since_s, tree.moved_s) + spec.hold_down_s
+                if settle_s > state.now_s:
+                    moments.append(settle_s)
+            if worn_resource(state, spec, tree):
+                moments.append(state.now_s + SLOW_PROBE_S)
+        return min(moments)
+
+    # --- remember -------------------------------------------------------------------------------------------
+
+    def _tells_nothing_new(self, event: BeatReceived) -> bool:
+        """Return whether the beat only says that everything is as it was; most beats do."""
+        known = self.state.membership.report
+        if known is None or self.state.peer_word is not PeerHealth.ALIVE:
+            return False
+        view = next((v for v in self.state.membership.links if v.name == event.link), None)
+        if view is None or view.heard_s is None:
+            return False
+        if event.now_s - view.heard_s >= self.state.cluster.timing.late_s or event.now_s >= self.wake_at_s:
+            return False
+        return replace(event.report, number=known.number) == known
+
+    def _note_event(self, before: State, event: Event, out: list[Effect]) -> None:
+        """Journal what the event itself has to tell."""
+        if isinstance(event, OrderGiven):
+            tree, known = self.state.tree(event.tree), before.tree(event.tree)
+            if tree is not None and known is not None and tree.order != known.order:
+                out.append(Remember(tree.name, tree.ownership, tree.order))
+                out.append(Record(order_entry(self.state, tree, event.by)))
+        elif isinstance(event, (ActionFinished, ResourceReported)):
+            entry = outcome_entry(before, self.state, event)
+            if entry is not None:
+                out.append(Record(entry))
+        elif isinstance(event, BeatReceived):
+            for tree in self.state.trees:
+                known = before.tree(tree.name)
+                if known is not None and known.order != tree.order:
+                    out.append(Remember(tree.name, tree.ownership, tree.order))
+        elif isinstance(event, Leaving):
+            self.state = replace(self.state, beat_due_s=self.state.now_s)
+
+    def _note_peer(self, out: list[Effect]) -> None:
+        """Journal links and peer that changed their word, and keep since when the peer has been silent."""
+        state = self.state
+        word = peer_health(state)
+        silent_since_s = state.silent_since_s
+        if word is PeerHealth.UNHEARD:
+            silent_since_s = state.started_s
+        elif word is PeerHealth.ALIVE or word is PeerHealth.ABSENT:
+            silent_since_s = float("inf")
+        elif silent_since_s == float("inf"):
+            silent_since_s = state.now_s
+        links = tuple((v.name, v.health(state.now_s, state.cluster.timing)) for v in state.membership.links)
+        out.extend(Record(entry) for entry in heard_changes(state, links, word))
+        trees = []
+        for spec in state.cluster.trees:
+            tree = state.tree(spec.name)
+            assert tree is not None
+            fit = word is PeerHealth.ALIVE and side_there(state, spec) is Side.FIT
+            if fit and tree.there_fit_since_s is None:
+                tree = replace(tree, there_fit_since_s=state.now_s)
+            elif not fit and tree.there_fit_since_s is not None:
+                tree = replace(tree, there_fit_since_s=None)
+            trees.append(tree)
+        self.state = replace(
+            state, silent_since_s=silent_since_s, link_words=links, peer_word=word, trees=tuple(trees)
+        )
+
+    # --- decide ---------------------------------------------------------------------------------------------
+
+    def _decide_standing(self, out: list[Effect]) -> None:
+        state = self.state
+        row = first_match(RIGHTS, hearing(state))
+        said = values(state)
+        state = replace(
+            state,
+            right=row.becomes,
+            right_because=row.why(**said),
+            right_otherwise=fill(row.otherwise, said),
+            right_rule=row.id,
+        )
+        situation = NodeSituation(
+            standing=state.standing,
+            right=state.right,
+            holds=bool(state.holds),
+            leaving=state.leaving and state.stopping,
+        )
+        standing = first_match(STANDING, situation)
+        because = standing.why(**values(state))
+        if standing.becomes is not state.standing or because != state.standing_because:
+            out.append(
+                Record(
+                    JournalEntry(
+                        at_s=state.now_s,
+                        node=state.cluster.us,
+                        subject="node",
+                        before=state.standing,
+                        after=standing.becomes,
+                        rule=f"standing/{standing.id} right/{row.id}",
+                        because=because,
+                        facts=facts(state) if row.becomes is not Right.CONSENT else (),
+                        otherwise=state.right_otherwise,
+                        severity="error" if row.becomes in (Right.LOST, Right.REFUSED) else "info",
+                    )
+                )
+            )
+            state = replace(
+                state, standing=standing.becomes, standing_because=because, standing_since_s=state.now_s
+            )
+        self.state = state
+
+    def _decide_tree(self, spec: TreeSpec, out: list[Effect]) -> None:
+        state = self.state
+        tree = state.tree(spec.name)
+        assert tree is not None
+        asked, against = question(state, spec, tree)
+        wish = first_match(PLACEMENT, asked)
+        permit = first_match(PERMITS, petition(state, spec, tree))
+        said = self._tree_values(spec, tree, against)
+        steps = {r.name: tree.step(r.name) for r in spec.resources}
+        situation = TreeSituation(
+            phase=tree.phase,
+            permit=permit.becomes,
+            wish=wish.becomes,
+            work=work(steps),
+            rival=rival(state, spec, tree),
+            retry=tree.order.number > tree.stuck_by >= 0,
+            leaving=state.leaving and state.stopping,
+        )
+        row = first_match(TREE, situation)
+        said["wish_because"] = wish.why(**said)
+        said["permit_because"] = permit.why(**said)
+        because = row.why(**said)
+        if row.becomes is not tree.phase or because != tree.because or wish.becomes is not tree.wish:
+            told = tree if row.becomes in (Phase.STARTING, Phase.WANTED) else None
+            tree = self._enter(spec, tree, row, wish, asked.here, out)
+            tree = replace(tree, because=because, rule=row.id, wish=wish.becomes)
+            otherwise = row.otherwise or wish.otherwise or permit.otherwise
+            out.append(
+                Record(
+                    JournalEntry(
+                        at_s=state.now_s,
+                        node=state.cluster.us,
+                        subject=spec.name,
+                        before=situation.phase,
+                        after=row.becomes,
+                        rule=f"tree/{row.id} placement/{wish.id} permit/{permit.id} right/{state.right_rule}",
+                        because=because,
+                        facts=facts(state, tree) if told is not None or permit.becomes is Permit.NO else (),
+                        otherwise=fill(otherwise, said) if otherwise else state.right_otherwise,
+                        ownership=tree.ownership,
+                        severity=severity_of(row.id),
+                    )
+                )
+            )
+            self.state = with_tree(self.state, tree)
+        self._work_on(spec, out)
+
+    def _tree_values(self, spec: TreeSpec, tree: TreeState, against: Text) -> dict[str, Value]:
+        state = self.state
+        said = values(state)
+        worn = worn_resource(state, spec, tree)
+        limits = next((r for r in spec.resources if r.name == worn), None)
+        said["tree"] = spec.name
+        said["failure"] = against if against.template else tree.failure
+        said["held_by"] = tree.addresses.answered_by
+        said["hold_down_s"] = round(spec.hold_down_s)
+        said["rival"] = their_side(state, spec).ownership
+        said["limit"] = limits.abnormal_stop_count_max if limits else 0
+        said["window_s"] = round(limits.abnormal_stop_window_s) if limits else 0
+        return said
+
+    def _enter(
+        self, spec: TreeSpec, tree: TreeState, row: Row[Phase], wish: Row[Wish], here: Side, out: list[Effect]
+    ) -> TreeState:
+        """Return the tree in its new phase, with the numbers that the change calls for."""
+        state = self.state
+        if row.becomes is tree.phase:
+            return tree
+        changed = replace(tree, phase=row.becomes, since_s=state.now_s)
+        told = their_side(state, spec)
+        seen = max(tree.ownership, told.ownership)
+        if row.becomes is Phase.WANTED or (row.becomes is Phase.STARTING and tree.phase is Phase.OFF):
+            changed = replace(changed, ownership=seen + 1)
+        if row.becomes is Phase.STARTING:
+            changed = replace(changed, moved_s=state.now_s, stops_s=(), failure=Text(""))
+            if tree.order.pin and tree.order.pin != state.cluster.us:
+                changed = replace(changed, order=Order(tree.order.number + 1, tree.order.goal))
+        if row.becomes is Phase.STOPPING:
+            changed = replace(changed, moved_s=state.now_s)
+            if row.id == "start-failed" or here is Side.WORN:
+                changed = self._park(changed, spec, worn=here is Side.WORN)
+        if row.becomes is Phase.STOP_FAILED:
+            changed = replace(changed, stuck_by=tree.order.number)
+        if row.becomes is Phase.STOPPING and tree.phase is Phase.STOP_FAILED:
+            changed = replace(
+                changed,
+                stuck_by=-1,
+                steps=tuple((n, Step.ON if s is Step.STOP_FAILED else s) for n, s in tree.steps),
+            )
+        if (changed.ownership, changed.order) != (tree.ownership, tree.order):
+            out.append(Remember(changed.name, changed.ownership, changed.order))
+        return changed
+
+    def _park(self, tree: TreeState, spec: TreeSpec, *, worn: bool) -> TreeState:
+        """Return the tree marked as failed here, so that it does not come back by itself."""
+        failure = side_here(self.state, spec, tree)[1] if worn else tree.failure
+        order = Order(tree.order.number + 1, tree.order.goal) if worn and tree.order.pin else tree.order
+        alone = peer_health(self.state) not in CONTACT
+        return replace(tree, failure=failure, order=order, parked_by=order.number, parked_alone=alone)
+
+    # --- oblige ---------------------------------------------------------------------------------------------
+
+    def _work_on(self, spec: TreeSpec, out: list[Effect]) -> None:
+        """Start or stop what is next inside the tree."""
+        tree = self.state.tree(spec.name)
+        assert tree is not None
+        steps = {r.name: tree.step(r.name) for r in spec.resources}
+        if tree.phase in (Phase.STARTING, Phase.RUNNING):
+            worn = worn_resource(self.state, spec, tree)
+            moves = next_up(spec.resources, steps, frozenset({worn} if worn else ()))
+        elif tree.phase is Phase.STOPPING:
+            moves = next_down(spec.resources, steps)
+        else:
+            return
+        asked_s = tree.addresses.asked_s
+        free = (
+            self.state.right is Right.GRANTED
+            and asked_s is not None
+            and not tree.addresses.answered_by
+            and asked_s >= self.state.silent_since_s
+        )
+        for move in moves:
+            start = move.action is Action.START
+            tree = with_step(tree, move.resource, Step.STARTING if start else Step.STOPPING)
+            if start:
+                out.append(
+                    StartResource(
+                        spec.name, move.resource, tree.ownership, tree.because, address_known_free=free
+                    )
+                )
+            else:
+                out.append(
+                    StopResource(spec.name, move.resource, tree.ownership, tree.because, move.clean_up)
+                )
+        self.state = with_tree(self.state, tree)
+
+    def _has_questions(self) -> bool:
+        """Return whether anything is to be asked on the wire, now or regularly."""
+        return self.state.cluster.policy is Policy.REFERENCE or self._peer_is_quiet()
+
+    def _peer_is_quiet(self) -> bool:
+        return self.state.peer_word in (PeerHealth.SUSPECT, PeerHealth.LOST, PeerHealth.UNHEARD)
+
+    def _probe_period_s(self) -> float:
+        """Ask often while silence is young, so that the answers are there when it counts as death."""
+        state = self.state
+        young = state.peer_word is PeerHealth.SUSPECT or (
+            state.peer_word is PeerHealth.LOST and state.right is Right.PENDING
+        )
+        if young or (state.right is Right.GRANTED and any(self._is_waiting(t) for t in state.trees)):
+            return min(SLOW_PROBE_S, max(0.04, state.cluster.timing.interval_s / 4))
+        return SLOW_PROBE_S
+
+    def _is_waiting(self, tree: TreeState) -> bool:
+        return tree.wish is Wish.HERE and not tree.phase.holds and not tree.addresses.answered_by
+
+    def _probe(self, out: list[Effect]) -> None:
+        """Ask references, the peer's host and the trees' addresses, as often as the situation calls for."""
+        state = self.state
+        first = self._peer_is_quiet() and state.probed_s < state.silent_since_s
+        if not self._has_questions() or not (
+            first or state.now_s >= state.probed_s + self._probe_period_s() - 1e-9
+        ):
+            return
+        if real_references(state):
+            out.append(ProbeReferences())
+        if self._peer_is_quiet() and state.cluster.peer:
+            out.append(ProbePeer())
+            for spec in state.cluster.trees:
+                tree = state.tree(spec.name)
+                if tree and not tree.phase.holds and any(r.virtual_address for r in spec.resources):
+                    out.append(ProbeTreeAddresses(spec.name))
+        self.state = replace(state, probed_s=state.now_s)
+
+    def _speak(self, out: list[Effect]) -> None:
+        """Send a beat when one is due, and at once when there is something new to say."""
+        state = self.state
+        if not state.cluster.peer:
+            return
+        told = report(state)
+        new = state.sent is None or replace(told, number=state.sent.number) != state.sent
+        if not new and state.now_s < state.beat_due_s - 1e-9:
+            return
+        told = replace(told, number=state.beat_number + 1)
+        interval_s = state.cluster.timing.interval_s
+        due_s = state.beat_due_s + interval_s
+        if due_s <= state.now_s:
+            due_s = state.now_s + interval_s
+        self.state = replace(
+            state, sent=told, beat_number=told.number, beat_due_s=min(due_s, state.now_s + interval_s)
+        )
+        out.append(SendBeat(told))
+
+    def _still_stopping(self) -> bool:
+        return any(t.phase.holds and t.phase is not Phase.STOP_FAILED for t in self.state.trees)
+
+    def _update_alarms(self, out: list[Effect]) -> None:
+        known = dict(self.state.alarms)
+        now = conditions(self.state)
+        out.extend(Clear(key) for key in known if key not in now)
+        out.extend(Raise(key, *value) for key, value in now.items() if known.get(key) != value)
+        self.state = replace(self.state, alarms=tuple(now.items()))

@@ -1,0 +1,172 @@
+"""The journal lines that are told about events themselves: links, the peer, orders, starts and stops.
+
+Why a node or a tree changed is told by the engine from its tables; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from servha.core.events import ActionFinished, ResourceReported
+from servha.core.membership import LinkHealth
+from servha.core.model import Action, Fact, Goal, JournalEntry, PeerHealth, ResourceState, Step
+from servha.core.situations import facts
+from servha.core.state import State, TreeState
+from servha.core.words import Text, say
+
+LinkWords = tuple[tuple[str, LinkHealth], ...]
+
+ERRORS = frozenset({"rival", "right-lost", "start-failed", "cannot-stop", "not-permitted"})
+
+
+def severity_of(rule: str) -> str:
+    """Return the severity with which a tree's change by `rule` is journalled."""
+    return "error" if rule in ERRORS else "info"
+
+
+def heard_changes(state: State, links: LinkWords, peer: PeerHealth) -> list[JournalEntry]:
+    """Return what there is to tell about links and peer, compared with the words in `state`."""
+    entries: list[JournalEntry] = []
+    known = dict(state.link_words)
+    silent_s = {v.name: round(v.silent_s(state.now_s) or 0.0, 2) for v in state.membership.links}
+    name = state.cluster.peer
+    for link, word in links:
+        was = known.get(link, LinkHealth.UNKNOWN)
+        if was is word or not name:
+            continue
+        told = {
+            LinkHealth.WARNED: (
+                "warning",
+                say("nothing heard from {peer} for {silent_s} s", peer=name, silent_s=silent_s[link]),
+            ),
+            LinkHealth.DEAD: (
+                "warning",
+                say(
+                    "nothing heard from {peer} for {silent_s} s: the link counts as dead",
+                    peer=name,
+                    silent_s=silent_s[link],
+                ),
+            ),
+            LinkHealth.UP: ("cleared", say("{peer} is heard", peer=name)),
+        }.get(word)
+        if told is None or (word is LinkHealth.UP and was is LinkHealth.LATE):
+            continue
+        entries.append(_entry(state, f"link {link}", was, word, f"link/{word}", told[1], severity=told[0]))
+    if peer is not state.peer_word:
+        told_peer: dict[PeerHealth, tuple[str, Text]] = {
+            PeerHealth.LOST: (
+                "error",
+                say(
+                    "{peer} is lost: all {count} links are silent, the last beat came {silent_s} s ago",
+                    peer=name,
+                    count=len(links),
+                    silent_s=round(state.membership.silent_s(state.now_s), 2),
+                ),
+            ),
+            PeerHealth.ALIVE: ("cleared", say("{peer} is heard", peer=name)),
+            PeerHealth.LEFT: ("warning", say("{peer} said goodbye, having stopped everything", peer=name)),
+        }
+        told = told_peer.get(peer)
+        if told is not None and not (peer is PeerHealth.ALIVE and state.peer_word is PeerHealth.SUSPECT):
+            facts_now = facts(state) if peer is PeerHealth.LOST else ()
+            entries.append(
+                _entry(
+                    state, f"peer {name}", state.peer_word, peer, f"peer/{peer}", told[1], told[0], facts_now
+                )
+            )
+    return entries
+
+
+def order_entry(state: State, tree: TreeState, by: str) -> JournalEntry:
+    """Return the line that tells of an administrator's order."""
+    order = tree.order
+    if order.goal is Goal.STOP:
+        what = say("{by} ordered it to be stopped", by=by)
+    elif order.pin:
+        what = say("{by} ordered it to run on {node}", by=by, node=order.pin)
+    else:
+        what = say("{by} ordered it to run wherever the rules place it", by=by)
+    return _entry(state, tree.name, tree.phase, tree.phase, f"order/{order.number}", what)
+
+
+def outcome_entry(
+    before: State, after: State, event: ActionFinished | ResourceReported
+) -> JournalEntry | None:
+    """Return the line that tells how a start or stop ended, or that a resource stopped or healed by itself."""
+    tree, known = after.tree(event.tree), before.tree(event.tree)
+    if tree is None or known is None:
+        return None
+    subject = f"{event.tree}/{event.resource}"
+    was, now = known.step(event.resource), tree.step(event.resource)
+    if isinstance(event, ActionFinished):
+        if was is now:
+            return None
+        verb = "start" if event.action is Action.START else "stop"
+        return _entry(
+            after,
+            subject,
+            was,
+            now,
+            f"resource/{verb}",
+            event.because,
+            "info" if event.ok else "error",
+            took_s=event.took_s,
+            ownership=tree.ownership,
+        )
+    if now is Step.BROKEN and was is Step.ON:
+        return _entry(
+            after,
+            subject,
+            was,
+            now,
+            f"resource/{event.source}",
+            event.because,
+            "warning",
+            ownership=tree.ownership,
+        )
+    healed = event.state is ResourceState.RUNNING and event.source != "poll" and event.because.template
+    was_known, is_known = known.finding(event.resource), tree.finding(event.resource)
+    if healed and now is Step.ON and was_known.because != is_known.because:
+        return _entry(
+            after,
+            subject,
+            was,
+            now,
+            f"resource/{event.source}",
+            event.because,
+            "warning",
+            ownership=tree.ownership,
+        )
+    if (
+        event.state is ResourceState.UNKNOWN
+        and was_known.state is not ResourceState.UNKNOWN
+        and now is Step.ON
+    ):
+        return _entry(after, subject, was, now, "resource/unknown", event.because, "warning")
+    return None
+
+
+def _entry(
+    state: State,
+    subject: str,
+    before: str,
+    after: str,
+    rule: str,
+    because: Text,
+    severity: str = "info",
+    facts_now: tuple[Fact, ...] = (),
+    *,
+    took_s: float = 0.0,
+    ownership: int = 0,
+) -> JournalEntry:
+    return JournalEntry(
+        at_s=state.now_s,
+        node=state.cluster.us,
+        subject=subject,
+        before=before,
+        after=after,
+        rule=rule,
+        because=because,
+        facts=facts_now,
+        severity=severity,
+        took_s=took_s,
+        ownership=ownership,
+    )

@@ -1,0 +1,194 @@
+"""Folds one event into what the node remembers. It draws no conclusion; that is the engine's next step.
+
+Refused: orders with an old number, reports about trees that are not configured, beats of another node.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from servha.core.arbitration import Probe
+from servha.core.events import (
+    ActionFinished,
+    BeatReceived,
+    ConfigChanged,
+    Event,
+    Leaving,
+    LinkCarrier,
+    OrderGiven,
+    PeerProbed,
+    ReferenceProbed,
+    ResourceReported,
+    Tick,
+    TreeAddressesProbed,
+    TreeRemembered,
+)
+from servha.core.membership import membership_for
+from servha.core.model import Action, Cluster, Phase, ResourceState, Step, TreeSpec
+from servha.core.state import Finding, State, TreeState
+from servha.core.trees import recent
+from servha.core.words import NOTHING_SAID
+
+
+def with_tree(state: State, tree: TreeState) -> State:
+    """Return the state with this tree's value in place of the old one."""
+    return replace(state, trees=tuple(tree if t.name == tree.name else t for t in state.trees))
+
+
+def with_step(tree: TreeState, resource: str, step: Step) -> TreeState:
+    """Return the tree with `resource` at `step`."""
+    return replace(tree, steps=(*((n, s) for n, s in tree.steps if n != resource), (resource, step)))
+
+
+def remember(state: State, event: Event) -> State:
+    """Return the state after `event`, with nothing concluded from it yet."""
+    now_s = max(event.now_s, state.now_s)
+    timing = state.cluster.timing
+    state = replace(state, now_s=now_s, membership=state.membership.passed(now_s, timing))
+    match event:
+        case Tick():
+            return state
+        case BeatReceived(link=link, report=report):
+            if report.node != state.cluster.peer:
+                return state
+            return _learn_from_peer(replace(state, membership=state.membership.heard(link, report, now_s)))
+        case LinkCarrier(link=link, up=up):
+            return replace(state, membership=state.membership.carrier(link, up))
+        case ReferenceProbed(address=address, answered=answered, asked_s=asked_s):
+            probes = dict(state.references)
+            told = probes.get(address, Probe()).told(
+                answered_by=address if answered else "", asked_s=asked_s, now_s=now_s
+            )
+            probes[address] = told
+            return replace(state, references=tuple(probes.items()))
+        case PeerProbed(answered_by=answered_by, asked_s=asked_s):
+            return replace(
+                state, peer_host=state.peer_host.told(answered_by=answered_by, asked_s=asked_s, now_s=now_s)
+            )
+        case TreeAddressesProbed(tree=name, held_by=held_by, asked_s=asked_s):
+            tree = state.tree(name)
+            if tree is None:
+                return state
+            probe = tree.addresses.told(answered_by=held_by, asked_s=asked_s, now_s=now_s)
+            return with_tree(state, replace(tree, addresses=probe))
+        case ResourceReported():
+            return _report(state, event)
+        case ActionFinished():
+            return _finish(state, event)
+        case OrderGiven(tree=name, order=order):
+            tree = state.tree(name)
+            if tree is None or order.number <= tree.order.number:
+                return state
+            return with_tree(state, replace(tree, order=order))
+        case ConfigChanged(cluster=cluster):
+            return configured(state, cluster)
+        case TreeRemembered(tree=name):
+            tree = state.tree(name)
+            if tree is None:
+                return state
+            found = replace(
+                tree,
+                phase=event.phase,
+                ownership=event.ownership,
+                order=event.order,
+                steps=event.steps,
+                since_s=now_s,
+            )
+            return with_tree(state, found)
+        case Leaving(stop_trees=stop_trees):
+            return replace(state, leaving=True, stopping=stop_trees)
+
+
+def _learn_from_peer(state: State) -> State:
+    """Take over what a beat knows better: newer orders and higher ownership numbers."""
+    report = state.membership.report
+    if report is None:
+        return state
+    for spec in state.cluster.trees:
+        tree = state.tree(spec.name)
+        told = report.tree(spec.id)
+        if tree is None:
+            continue
+        learned = tree
+        if told.order.number > tree.order.number:
+            learned = replace(learned, order=told.order)
+        if told.ownership > tree.ownership and not tree.phase.holds and tree.phase is not Phase.WANTED:
+            learned = replace(learned, ownership=told.ownership)
+        if learned is not tree:
+            state = with_tree(state, learned)
+    return state
+
+
+def _report(state: State, event: ResourceReported) -> State:
+    tree = state.tree(event.tree)
+    spec = state.cluster.tree(event.tree)
+    if tree is None or spec is None or not any(r.name == event.resource for r in spec.resources):
+        return state
+    known = tree.finding(event.resource)
+    since_s = known.since_s if known.state is event.state else state.now_s
+    finding = Finding(event.state, event.because, since_s)
+    findings = (*((n, f) for n, f in tree.findings if n != event.resource), (event.resource, finding))
+    tree = replace(tree, findings=findings)
+    step = tree.step(event.resource)
+    if step is Step.ON and event.state in (ResourceState.STOPPED, ResourceState.FAILED):
+        tree = with_step(tree, event.resource, Step.BROKEN)
+        tree = replace(tree, stops_s=_counted(spec, tree, event.resource, state.now_s))
+    elif step is Step.STOP_FAILED and event.state is ResourceState.STOPPED:
+        tree = with_step(tree, event.resource, Step.OFF)
+    return with_tree(state, tree)
+
+
+def _counted(
+    spec: TreeSpec, tree: TreeState, resource: str, now_s: float
+) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    window_s = next(r.abnormal_stop_window_s for r in spec.resources if r.name == resource)
+    stops = dict(tree.stops_s)
+    stops[resource] = (*recent(stops.get(resource, ()), now_s, window_s), now_s)
+    return tuple(stops.items())
+
+
+def _finish(state: State, event: ActionFinished) -> State:
+    tree = state.tree(event.tree)
+    if tree is None:
+        return state
+    step = tree.step(event.resource)
+    if event.action is Action.START and step is Step.STARTING:
+        tree = with_step(tree, event.resource, Step.ON if event.ok else Step.START_FAILED)
+    elif event.action is Action.STOP and step is Step.STOPPING:
+        tree = with_step(tree, event.resource, Step.OFF if event.ok else Step.STOP_FAILED)
+    else:
+        return state  # the answer to something that was overtaken by a stop
+    if not event.ok:
+        tree = replace(tree, failure=event.because)
+    else:
+        word = ResourceState.RUNNING if event.action is Action.START else ResourceState.STOPPED
+        finding = Finding(word, event.because, state.now_s)
+        findings = (*((n, f) for n, f in tree.findings if n != event.resource), (event.resource, finding))
+        tree = replace(tree, findings=findings)
+    return with_tree(state, tree)
+
+
+def configured(state: State, cluster: Cluster) -> State:
+    """Return the state under a new configuration; what stays keeps its memory."""
+    trees = tuple(
+        state.tree(spec.name) or TreeState(spec.name, since_s=state.now_s, because=NOTHING_SAID)
+        for spec in cluster.trees
+    )
+    kept = []
+    for tree in trees:
+        spec = cluster.tree(tree.name)
+        names = {r.name for r in spec.resources} if spec else set()
+        kept.append(
+            replace(
+                tree,
+                steps=tuple((n, s) for n, s in tree.steps if n in names or s is not Step.OFF),
+                findings=tuple((n, f) for n, f in tree.findings if n in names),
+            )
+        )
+    return replace(
+        state,
+        cluster=cluster,
+        membership=membership_for(cluster.links, state.membership),
+        references=tuple((a, p) for a, p in state.references if a in cluster.references),
+        trees=tuple(kept),
+    )

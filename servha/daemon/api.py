@@ -1,0 +1,246 @@
+"""The three doors into the daemon, and who may use which verb.
+
+Decides who a caller is (root on this machine, a person with the password, the peer with its pinned
+certificate, a stranger) and whether that is enough for the verb it asks for. Refuses to know what a verb
+does: the table given by daemon/main.py says which method answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from servha.core.words import Text, say
+from servha.daemon import tls
+from servha.daemon.attempts import Attempts
+from servha.daemon.caller import Answer, Caller, DoorKind, Method, Right
+from servha.daemon.door import Door, Limits
+from servha.daemon.identity import Identity
+from servha.daemon.password import PasswordDesk, PasswordRecord
+from servha.daemon.shelf import Version, part, peer_of, word
+from servha.wire.rpc import Args, Code, Json, Refusal, Request
+
+_log = logging.getLogger(__name__)
+_IP_FREEBIND: Final = 15
+_BACKLOG: Final = 64
+
+Note = Callable[[str, Text], None]
+"""Writes a journal line: severity (info, warning, error) and the sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One row of the table: the method that answers, who may ask, and how long the answer may take.
+
+    `within_s` bounds the method itself; what it streams afterwards is bounded by the caller's reading.
+    """
+
+    method: Method
+    rights: frozenset[Right]
+    within_s: float = 60.0
+
+
+def for_administrators(method: Method, *, within_s: float = 60.0) -> Verb:
+    """A verb for people."""
+    return Verb(method, frozenset({Right.ADMINISTRATOR}), within_s)
+
+
+def for_the_peer(method: Method, *, within_s: float = 30.0) -> Verb:
+    """A verb for the other node."""
+    return Verb(method, frozenset({Right.PEER}), within_s)
+
+
+def for_strangers(method: Method, *, within_s: float = 60.0) -> Verb:
+    """A verb that proves by itself who asks (login, join)."""
+    return Verb(method, frozenset({Right.STRANGER}), within_s)
+
+
+def for_choosers(method: Method, *, within_s: float = 60.0) -> Verb:
+    """A verb that also somebody may use who has to choose a password first."""
+    return Verb(method, frozenset({Right.ADMINISTRATOR, Right.CHOOSER}), within_s)
+
+
+class Api:
+    """Opens and closes the doors, and answers what comes in by them.
+
+    `current` gives the configuration in force, `us` this node's name in it; `note` writes a journal line.
+    """
+
+    def __init__(
+        self,
+        verbs: Mapping[str, Verb],
+        *,
+        identity: Identity,
+        current: Callable[[], Version | None],
+        us: Callable[[], str],
+        note: Note,
+        attempts: Attempts | None = None,
+        desk: PasswordDesk | None = None,
+    ) -> None:
+        self._verbs = {"login": for_strangers(self._login), **verbs}
+        self._identity = identity
+        self._current = current
+        self._us = us
+        self._note = note
+        self.attempts = attempts or Attempts()
+        self.desk = desk or PasswordDesk()
+        self.doors: list[Door] = []
+
+    def open_local(self, path: Path, *, limits: Limits | None = None) -> Door:
+        """Open the unix socket, for root alone."""
+        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.bind(str(path))
+        path.chmod(0o600)  # before listen: until then nobody can connect
+        listening.listen(_BACKLOG)
+        return self._open(DoorKind.LOCAL, listening, None, limits)
+
+    def open_management(self, address: str, port: int, *, limits: Limits | None = None) -> Door:
+        """Open 25792 on one address. Raises `Refusal` when the address cannot be bound."""
+        return self._open(DoorKind.MANAGEMENT, _listen(address, port), self._management_tls, limits)
+
+    def open_peer(self, address: str, port: int, *, limits: Limits | None = None) -> Door:
+        """Open 17969 on one heartbeat address. Raises `Refusal` when the address cannot be bound."""
+        return self._open(DoorKind.PEER, _listen(address, port), self._peer_tls, limits)
+
+    async def close_door(self, door: Door) -> None:
+        """Close one door and end everybody inside."""
+        self.doors.remove(door)
+        await door.close()
+
+    async def close(self) -> None:
+        """Close every door."""
+        for door in list(self.doors):
+            await self.close_door(door)
+
+    def forget_peer(self) -> None:
+        """The pinned certificate has changed: whoever was trusted for the old one has to come again."""
+        for door in self.doors:
+            door.show_out(Right.PEER)
+
+    async def answer(self, request: Request, caller: Caller) -> Answer:
+        """Answer one request, or raise the `Refusal` to answer with."""
+        verb = self._verbs.get(request.verb)
+        if verb is None:
+            text = say("this version of ServHA does not know the call {verb}", verb=request.verb)
+            raise Refusal(Code.USAGE, text)
+        if caller.right not in verb.rights:
+            raise Refusal(Code.NOT_PERMITTED, _why_not(request.verb, caller))
+        try:
+            async with asyncio.timeout(verb.within_s):
+                return await verb.method(request.args, caller)
+        except TimeoutError:
+            text = say(
+                "{verb} was not answered within {limit} s: look at `servha status` before you try again",
+                verb=request.verb,
+                limit=verb.within_s,
+            )
+            raise Refusal(Code.TIMED_OUT, text) from None
+        except Refusal:
+            raise
+        except Exception:  # noqa: BLE001 - a defect in one verb must not end the others' work
+            _log.exception("the call %s ended in an error of its own", request.verb)
+            text = say(
+                "{verb} failed inside servhad: the journal of the service says where", verb=request.verb
+            )
+            raise Refusal(Code.FAILED, text) from None
+
+    def _open(
+        self,
+        kind: DoorKind,
+        listening: socket.socket,
+        tls_now: Callable[[], ssl.SSLContext] | None,
+        limits: Limits | None,
+    ) -> Door:
+        door = Door(
+            kind, listening, answer=self.answer, welcome=self._welcome, tls_now=tls_now, limits=limits
+        )
+        self.doors.append(door)
+        return door
+
+    def _management_tls(self) -> ssl.SSLContext:
+        files = self._identity
+        return tls.management_server(files.certificate, files.key, tls.changed_ns(files.certificate))
+
+    def _peer_tls(self) -> ssl.SSLContext:
+        files = self._identity
+        peer = peer_of(self._current(), self._us())
+        pinned = word(peer, "certificate") if peer is not None else ""
+        return tls.peer_server(files.certificate, files.key, pinned, tls.changed_ns(files.certificate))
+
+    def _welcome(self, caller: Caller) -> None:
+        if caller.door is DoorKind.LOCAL:
+            caller.right = Right.ADMINISTRATOR
+        elif caller.door is DoorKind.PEER and caller.certificate_sha256:
+            peer = peer_of(self._current(), self._us())
+            # TLS has already refused every other certificate; the comparison makes it a fact, not a belief.
+            if peer is None or word(peer, "certificate_sha256") != caller.certificate_sha256:
+                text = say("this certificate is not the one that the cluster knows for the other node")
+                raise Refusal(Code.NOT_PERMITTED, text)
+            caller.name, caller.right = word(peer, "name"), Right.PEER
+
+    async def _login(self, args: Args, caller: Caller) -> Json:
+        if caller.door is not DoorKind.MANAGEMENT:
+            raise Refusal(Code.USAGE, say("login belongs to the management port"))
+        current = self._current()
+        if current is None:
+            text = say(
+                "this node is in no cluster yet: run `servha cluster init` or `servha cluster join` on it"
+            )
+            raise Refusal(Code.NOT_PERMITTED, text)
+        now_s = asyncio.get_running_loop().time()
+        wait_s = self.attempts.wait_s(caller.address, same_machine=caller.same_machine, now_s=now_s)
+        if wait_s > 0:
+            text = say("too many wrong passwords: try again in {wait} s", wait=round(wait_s + 0.5))
+            raise Refusal(Code.TRY_AGAIN, text)
+        record = PasswordRecord.from_json(part(current.data, "password"))
+        if not await self.desk.is_right(record, word(args, "password")):
+            now_s = asyncio.get_running_loop().time()
+            self.attempts.failed(caller.address, same_machine=caller.same_machine, now_s=now_s)
+            self._note("warning", say("login from {address} failed: wrong password", address=caller.address))
+            raise Refusal(Code.NOT_PERMITTED, say("wrong password"))
+        self.attempts.succeeded(caller.address)
+        caller.name = "password"
+        if record.initial and not caller.same_machine:
+            caller.right = Right.CHOOSER
+            return {"right": caller.right.value}
+        caller.right = Right.ADMINISTRATOR
+        return {"right": caller.right.value, "choose_password": record.initial}
+
+
+def _why_not(verb: str, caller: Caller) -> Text:
+    if caller.right is Right.CHOOSER:
+        return say("choose a password first: the initial one is good only on the machine itself")
+    if caller.right is Right.STRANGER and caller.door is DoorKind.MANAGEMENT:
+        return say("log in first")
+    if caller.right is Right.STRANGER:
+        return say("{verb} is only for the other node of this cluster; this caller is not it", verb=verb)
+    return say("{verb} may not be asked here", verb=verb)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # The address may come later than the daemon: a cable that is out must not keep us from starting.
+        listening.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        listening.bind((address, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        text = say(
+            "port {port} on {address} cannot be opened: {reason}; another program may use it",
+            port=port,
+            address=address,
+            reason=error.strerror or str(error),
+        )
+        raise Refusal(Code.FAILED, text) from error
+    return listening

@@ -1,0 +1,36 @@
+"""What is on a node's own disk before its first boot: who it is, and the demonstration application."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from servha.lab import disk
+from servha.lab.layout import NodeLayout
+
+APPLICATION = Path("/opt/demo")
+# A machine that has the product installed must not lend its configuration to the nodes.
+_PRIVATE = ("etc/servha", "opt/demo", "run", "var/lib/servha", "var/log/servha")
+
+
+def make(node: NodeLayout) -> None:
+    """Make the disk, put the first files on it, leave it mounted."""
+    disk.make_image(node.image, disk.NODE_DISK_MIB, formatted=True)
+    disk.mount_node_disk(node.image, node.disk)
+    root = node.disk / "root" / "upper"
+    for place in _PRIVATE:
+        (root / place).mkdir(parents=True)
+        os.setxattr(root / place, "trusted.overlay.opaque", b"y")
+    addresses = [f"{other.address('public')} {other.name}" for other in node.lab.nodes]
+    files = {
+        "hostname": node.name,
+        "hosts": "\n".join(["127.0.0.1 localhost", *addresses]),
+        "machine-id": uuid.uuid4().hex,
+        "resolv.conf": "# a lab reaches nothing outside itself",
+    }
+    for name, text in files.items():
+        (root / "etc" / name).write_text(f"{text}\n", encoding="utf-8")
+    for program in sorted((Path(__file__).parent / "app").iterdir()):
+        if program.suffix in {"", ".py"} and program.name != "__init__.py" and program.is_file():
+            disk.copy_up(program, root / APPLICATION.relative_to("/") / program.name)

@@ -1,0 +1,64 @@
+"""The base system of the machines: a small Debian, built once and kept.
+
+Building takes about half a minute and needs the package mirror of this machine, so the result stays in a cache
+folder; its name tells what it was made from, and a changed recipe makes a new one. Machines never write to it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+CACHE = Path("/var/cache/servha-machines")
+SUITE = "bookworm"
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "iproute2",
+    "iputils-ping",
+    "python3",
+    "procps",
+    "e2fsprogs",
+    "curl",
+)
+LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
+# What the builder copies from the machine it runs on, and what each machine must have of its own.
+NOT_TO_BE_SHARED = ("etc/hostname", "etc/resolv.conf", "etc/machine-id", "var/lib/dbus/machine-id")
+
+
+def base() -> Path:
+    """The folder of the base system; builds it when there is none for this recipe."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    recipe = repr((SUITE, PACKAGES, LEFT_OUT, NOT_TO_BE_SHARED))
+    wanted = CACHE / f"base-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not wanted.is_dir():
+            for old in CACHE.glob("base-*"):
+                shutil.rmtree(old)
+            build(wanted)
+    return wanted
+
+
+def build(folder: Path) -> None:
+    """Build beside the final place and rename at the end: half a system never looks like a whole one."""
+    unfinished = folder.with_name(f"base-unfinished-{folder.name.removeprefix('base-')}")
+    options = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+    made = subprocess.run(
+        ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *options, SUITE]
+        + [str(unfinished)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise RuntimeError(f"mmdebstrap could not build the base system:\n{made.stderr[-2000:]}")
+    for name in NOT_TO_BE_SHARED:
+        (unfinished / name).unlink(missing_ok=True)
+    unfinished.rename(folder)

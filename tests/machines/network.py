@@ -1,0 +1,55 @@
+"""The wires: a switch is a network namespace with one bridge for each link, a machine's cards are veth ends.
+
+Everything is made from namespace to namespace. This computer's own namespace never holds an end, an address or
+a bridge, not even for a moment.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+
+
+def ip(*words: str) -> str:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def address_on(link_number: int, station: int) -> str:
+    return f"10.77.{link_number}.{station}"
+
+
+def make_switch(switch: str, links: Sequence[str]) -> None:
+    """The switch itself answers as station 254, for clients on the wire."""
+    ip("netns", "add", switch)
+    for number, link in enumerate(links):
+        ip("-n", switch, "link", "add", link, "type", "bridge")
+        ip("-n", switch, "addr", "add", f"{address_on(number, 254)}/24", "dev", link)
+        ip("-n", switch, "link", "set", link, "up")
+
+
+def plug_in(space: str, *, switch: str, station: str, addresses: Mapping[str, str]) -> None:
+    """Make the namespace of a station, with a card on each link, named like the link."""
+    ip("netns", "add", space)
+    ip("-n", space, "link", "set", "lo", "up")
+    for link, address in addresses.items():
+        port = f"{station}.{link}"[:15]
+        ip("-n", switch, "link", "add", port, "type", "veth", "peer", "name", link, "netns", space)
+        ip("-n", switch, "link", "set", port, "master", link, "up")
+        ip("-n", space, "addr", "add", f"{address}/24", "dev", link)
+        ip("-n", space, "link", "set", link, "up")
+
+
+def unplug(space: str) -> None:
+    """Its cards go with it, and their other ends on the switch too."""
+    ip("netns", "del", space)
+
+
+def remove_all(switch: str) -> None:
+    """The switch and every station that was plugged into it, as far as they exist."""
+    for line in ip("netns", "list").splitlines():
+        space = line.split()[0]
+        if space == switch or space.startswith(f"{switch}-"):
+            unplug(space)

@@ -1,0 +1,156 @@
+"""Control groups (cgroup2): where every process of a resource lives, so that stopping it can be made certain.
+
+A process cannot leave its group by forking, daemonising or changing its session, which is why groups and not
+pid files say what is left of an application. Nothing here decides when something is to be killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from servha.core.words import say
+from servha.host.port import HostError
+from servha.host.waiting import notified
+
+RUNS_KEPT_MAX = 10_000
+"""More short-lived groups than this are never made under one daemon at the same time."""
+
+
+def mounted_at(mountinfo: str) -> Path | None:
+    """Where cgroup2 is mounted, from the text of /proc/self/mountinfo.
+
+    >>> mounted_at("41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw")
+    PosixPath('/sys/fs/cgroup/unified')
+    """
+    for line in mountinfo.splitlines():
+        ours, _, theirs = line.partition(" - ")
+        if theirs.split(" ", 1)[0] == "cgroup2":
+            return Path(ours.split(" ")[4])
+    return None
+
+
+def own_path(cgroups: str) -> str | None:
+    """The group of this process, from the text of /proc/self/cgroup, without a leaf of the daemon's own.
+
+    >>> own_path("0::/system.slice/servhad.service/main")
+    '/system.slice/servhad.service'
+    """
+    for line in cgroups.splitlines():
+        if line.startswith("0::"):
+            path = line[3:]
+            parent, _, _ = path.rpartition("/")
+            return parent if parent.endswith(".service") else path
+    return None
+
+
+def find_base(node: str) -> Path:
+    """The group below which this daemon may make its own; raises HostError where there is none.
+
+    A daemon started by hand sits in a group it does not own (often the root): it makes one by its node's name.
+    """
+    mount = mounted_at(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    path = own_path(Path("/proc/self/cgroup").read_text(encoding="utf-8"))
+    if mount is None or path is None:
+        raise HostError(
+            say("no cgroup2 file system is mounted: mount one, or start the daemon through systemd")
+        )
+    base = mount / path.strip("/")
+    return base if path.endswith(".service") else base / f"servha-{quote(node, safe='')}"
+
+
+class Cgroups:
+    """The groups below one base directory."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self._runs = 0
+
+    def of(self, tree: str, resource: str) -> Path:
+        """The group of a resource, made if need be. Raises HostError when it cannot be made."""
+        return self._made(self.base / f"tree-{quote(tree, safe='')}" / f"resource-{quote(resource, safe='')}")
+
+    def for_one_run(self) -> Path:
+        """A fresh group for a program that is to leave nothing behind."""
+        self._runs = (self._runs + 1) % RUNS_KEPT_MAX
+        return self._made(self.base / "runs" / f"{os.getpid()}-{self._runs}")
+
+    def _made(self, path: Path) -> Path:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(
+                say(
+                    "control group {path} cannot be made: {reason}",
+                    path=str(path),
+                    reason=error.strerror or "",
+                )
+            ) from error
+        return path
+
+    def sweep(self) -> None:
+        """Remove the groups of runs that an earlier daemon did not live to remove; kill what is in them."""
+        for path in tuple((self.base / "runs").glob("*-*")):
+            with contextlib.suppress(OSError):
+                (path / "cgroup.kill").write_text("1", encoding="ascii")
+            discard(path)
+
+
+def populated(path: Path) -> bool:
+    """Whether a process lives in the group or below it; zombies do not count. False when there is no such group."""
+    try:
+        return "populated 1" in (path / "cgroup.events").read_text(encoding="ascii")
+    except (FileNotFoundError, OSError) as error:
+        if (
+            isinstance(error, FileNotFoundError) or getattr(error, "errno", 0) == 19
+        ):  # ENODEV: removed under us
+            return False
+        raise
+
+
+def pids(path: Path) -> tuple[int, ...]:
+    """The processes in the group and below it."""
+    found: list[int] = []
+    for directory, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            found += map(int, (Path(directory) / "cgroup.procs").read_text(encoding="ascii").split())
+    return tuple(found)
+
+
+async def emptied(path: Path) -> None:
+    """Return when no process lives in the group; at once if so already."""
+    try:
+        fd = os.open(path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        # Reading arms the notice: a change between this read and the wait is not lost.
+        while b"populated 1" in os.pread(fd, 256, 0):
+            await notified(fd)
+    except OSError as error:
+        if error.errno != 19:
+            raise
+    finally:
+        os.close(fd)
+
+
+async def kill(path: Path, *, timeout_s: float) -> bool:
+    """Kill everything in the group; True when it was seen empty within `timeout_s`."""
+    try:
+        (path / "cgroup.kill").write_text("1", encoding="ascii")
+    except FileNotFoundError:
+        return True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await emptied(path)
+    return not populated(path)
+
+
+def discard(path: Path) -> None:
+    """Remove an empty group; one that is not empty yet stays for the next sweep."""
+    for directory, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()

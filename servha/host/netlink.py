@@ -1,0 +1,209 @@
+"""Interfaces and addresses by netlink: dumps, additions, removals, and news of changes.
+
+pyroute2's asynchronous side only; dumps instead of single requests (those leak on a long-lived socket), and a
+socket of its own for the news. By whom a change was made the kernel does not tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Protocol
+
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_LINK
+
+from servha.core.words import say
+from servha.host.port import AddressChange, Change, ChangesMissed, HostError, LinkGone, LinkState
+
+IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
+AF_INET, AF_BRIDGE = 2, 7
+ANSWER_S = 2.0
+"""The kernel answers in about a millisecond; without an answer after this long something is broken."""
+QUEUE_MAX = 1000
+REOPEN_S = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class Subscription:
+    """The changes one subscriber has not taken yet; more than QUEUE_MAX become one "look again"."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Change] = asyncio.Queue(QUEUE_MAX)
+
+    def put(self, change: Change) -> None:
+        """Hand over one change."""
+        if self._queue.full():
+            while not self._queue.empty():
+                self._queue.get_nowait()
+            change = ChangesMissed()
+        self._queue.put_nowait(change)
+
+    async def next(self) -> Change:
+        """Wait for the next change."""
+        return await self._queue.get()
+
+
+class Network:
+    """This network namespace's interfaces and IPv4 addresses."""
+
+    def __init__(self) -> None:
+        self._ip: AsyncIPRoute | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._subscribers: list[Subscription] = []
+        self._names: dict[int, str] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Give both sockets back."""
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+            self._listener = None
+        if self._ip is not None:
+            await self._ip.__aexit__(None, None, None)
+            self._ip = None
+
+    async def open(self) -> None:
+        """Open both sockets; changes are told from here on."""
+        await self._requests()
+        if self._listener is None:
+            listening = asyncio.Event()
+            self._listener = asyncio.create_task(self._listen(listening), name="netlink")
+            await listening.wait()
+
+    @contextlib.contextmanager
+    def changes(self) -> Iterator[Subscription]:
+        """Subscribe to what changes from now on."""
+        mine = Subscription()
+        self._subscribers.append(mine)
+        try:
+            yield mine
+        finally:
+            self._subscribers.remove(mine)
+
+    async def links(self) -> tuple[LinkState, ...]:
+        """Every interface."""
+        async with self._asking() as ip:
+            found = [link_state(message) async for message in await ip.get_links()]
+        self._names = {link.index: link.nic for link in found}
+        return tuple(found)
+
+    async def addresses(self, nic: str) -> tuple[str, ...]:
+        """The IPv4 addresses of an interface, with prefix length; empty when there is no such interface."""
+        index = next((link.index for link in await self.links() if link.nic == nic), 0)
+        async with self._asking() as ip:
+            dump = [message async for message in await ip.get_addr(family=AF_INET)]
+        return tuple(address_of(message) for message in dump if message["index"] == index)
+
+    async def change_address(self, nic: str, address: str, *, present: bool) -> None:
+        """Add or delete; finding it so already is fine. Raises HostError with the kernel's reason."""
+        plain, _, prefix = address.partition("/")
+        index = next((link.index for link in await self.links() if link.nic == nic), 0)
+        if not index:
+            if not present:
+                return
+            raise HostError(say("this node has no interface {nic}", nic=nic))
+        fine = errno.EEXIST if present else errno.EADDRNOTAVAIL
+        try:
+            async with self._asking() as ip:
+                await ip.addr("add" if present else "del", index=index, address=plain, prefixlen=int(prefix))
+        except NetlinkError as error:
+            if error.code != fine and not (not present and error.code == errno.ENODEV):
+                raise HostError(
+                    say(
+                        "the kernel refused to change {address} on {nic}: {reason}",
+                        address=address,
+                        nic=nic,
+                        reason=errno.errorcode.get(error.code, str(error.code)),
+                    )
+                ) from error
+
+    async def _requests(self) -> AsyncIPRoute:
+        if self._ip is None:
+            self._ip = await AsyncIPRoute().__aenter__()
+        return self._ip
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[AsyncIPRoute]:
+        try:
+            async with self._one_at_a_time, asyncio.timeout(ANSWER_S):
+                yield await self._requests()
+        except TimeoutError as error:
+            # A socket with an answer outstanding would give it to the next question: start with a fresh one.
+            stale, self._ip = self._ip, None
+            if stale is not None:
+                await stale.__aexit__(None, None, None)
+            raise HostError(say("netlink did not answer within {seconds} s", seconds=ANSWER_S)) from error
+
+    async def _listen(self, listening: asyncio.Event) -> None:
+        while True:  # for the life of the daemon; every turn waits for the kernel, or REOPEN_S
+            try:
+                async with AsyncIPRoute() as news:
+                    await news.bind(RTMGRP_LINK | RTMGRP_IPV4_IFADDR)
+                    self._names = {link.index: link.nic for link in await self.links()}
+                    if listening.is_set():
+                        self._tell(ChangesMissed())
+                    listening.set()
+                    async for message in news.get():
+                        change = change_of(message, self._names)
+                        if change is not None:
+                            self._tell(change)
+            except (OSError, NetlinkError, HostError) as error:
+                log.warning("netlink news interrupted: %s", error)
+            listening.set()
+            await asyncio.sleep(REOPEN_S)
+
+    def _tell(self, change: Change) -> None:
+        for subscriber in tuple(self._subscribers):
+            subscriber.put(change)
+
+
+class Message(Protocol):
+    """One netlink message: header fields by index, attributes by name."""
+
+    def __getitem__(self, key: str) -> Any: ...
+
+    def get_attr(self, name: str, default: Any = None) -> Any:
+        """The attribute, or `default` where the message has none."""
+        ...
+
+
+def link_state(message: Message) -> LinkState:
+    """An RTM_NEWLINK message as a value."""
+    flags = int(message["flags"])
+    return LinkState(
+        nic=str(message.get_attr("IFLA_IFNAME")),
+        index=int(message["index"]),
+        mac=str(message.get_attr("IFLA_ADDRESS") or ""),
+        up=bool(flags & IFF_UP),
+        carrier=bool(flags & IFF_LOWER_UP),
+    )
+
+
+def address_of(message: Message) -> str:
+    """The address of an RTM_NEWADDR or RTM_DELADDR message, with prefix length."""
+    return f"{message.get_attr('IFA_LOCAL') or message.get_attr('IFA_ADDRESS')}/{message['prefixlen']}"
+
+
+def change_of(message: Message, names: dict[int, str]) -> Change | None:
+    """One message of news as a value; None for what we do not follow. Keeps `names` (index to name) current."""
+    kind = message["event"]
+    if kind in ("RTM_NEWLINK", "RTM_DELLINK"):
+        if message["family"] == AF_BRIDGE:  # a port joined or left a bridge; the interface is where it was
+            return None
+        link = link_state(message)
+        if kind == "RTM_NEWLINK":
+            names[link.index] = link.nic
+            return link
+        names.pop(link.index, None)
+        return LinkGone(link.nic)
+    if kind in ("RTM_NEWADDR", "RTM_DELADDR"):
+        nic = names.get(int(message["index"]), "")
+        return AddressChange(nic, address_of(message), present=kind == "RTM_NEWADDR") if nic else None
+    return None

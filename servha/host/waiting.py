@@ -1,0 +1,48 @@
+"""Waiting for one file descriptor on the loop; whoever waits gives the bound."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+
+
+async def readable(fd: int) -> None:
+    """Return when `fd` can be read without blocking."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def note() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(fd, note)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+async def exited(pid: int) -> None:
+    """Return when process `pid` has ended; at once if there is none."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        await readable(fd)
+    finally:
+        os.close(fd)
+
+
+async def notified(fd: int) -> None:
+    """Return when a kernel file (cgroup.events) says that it changed since it was last read.
+
+    The kernel says so with POLLPRI, for which the loop does not look; an epoll of our own in between does.
+    """
+    watch = select.epoll()
+    try:
+        watch.register(fd, select.EPOLLPRI)
+        await readable(watch.fileno())
+    finally:
+        watch.close()

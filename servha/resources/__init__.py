@@ -1,0 +1,9 @@
+"""The kinds of resources. A new one is a file of its own, a line here and a file in tests/kinds."""
+
+from servha.resources.custom import Custom
+from servha.resources.ipv4 import Ipv4
+from servha.resources.kind import Place, ResourceKind
+
+RESOURCE_KINDS: tuple[type[ResourceKind], ...] = (Ipv4, Custom)
+
+__all__ = ["RESOURCE_KINDS", "Custom", "Ipv4", "Place", "ResourceKind"]

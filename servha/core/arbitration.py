@@ -12,7 +12,7 @@ that gap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from servha.core.model import PeerHealth, Policy
@@ -24,6 +24,9 @@ SILENT_COUNT_MIN = 2
 
 REFERENCE_MISS_COUNT = 3
 """How many probes of a reference address must fail in a row before it counts as unreachable (reading A05)."""
+
+
+SILENT_KEPT_COUNT = 5
 
 
 class Answer(StrEnum):
@@ -71,23 +74,25 @@ class Probe:
     """The memory of asking one question on the wire."""
 
     asked_s: float | None = None
-    answered_s: float | None = None
-    silent_count: int = 0
     answered_by: str = ""
+    silent_asked_s: tuple[float, ...] = ()
+    """When the last unanswered probes were sent, since the last answer; at most SILENT_KEPT_COUNT."""
 
-    def told(self, *, answered_by: str, asked_s: float, now_s: float) -> Probe:
-        """Return the memory after one more probe has ended."""
+    def told(self, *, answered_by: str, asked_s: float) -> Probe:
+        """Return the memory after one more probe, sent at `asked_s`, has ended."""
         if answered_by:
-            return Probe(asked_s=asked_s, answered_s=now_s, answered_by=answered_by)
-        return replace(self, asked_s=asked_s, silent_count=self.silent_count + 1, answered_by="")
+            return Probe(asked_s=asked_s, answered_by=answered_by)
+        kept = (*self.silent_asked_s, asked_s)[-SILENT_KEPT_COUNT:]
+        return Probe(asked_s=asked_s, silent_asked_s=kept)
 
     def word(self, *, since_s: float, silent_count_min: int = SILENT_COUNT_MIN) -> Answer:
-        """Return what is known by probes that were asked at `since_s` or later; older ones say nothing."""
+        """Return what is known by probes that were sent at `since_s` or later; older ones say nothing."""
         if self.asked_s is None or self.asked_s < since_s:
             return Answer.UNKNOWN
         if self.answered_by:
             return Answer.ANSWERS
-        return Answer.SILENT if self.silent_count >= silent_count_min else Answer.UNKNOWN
+        counted = sum(1 for s in self.silent_asked_s if s >= since_s)
+        return Answer.SILENT if counted >= silent_count_min else Answer.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +166,25 @@ RIGHTS: tuple[Row[Right], ...] = (
     ),
     Row(
         "asking-host",
-        {"peer": SILENCE, "peer_host": Answer.UNKNOWN},
+        {"peer": SILENCE, "peer_host": {Answer.UNKNOWN, Answer.NOBODY_TO_ASK}},
         Right.PENDING,
         "{peer} is silent; its addresses are being asked",
     ),
     Row(
         "reference-and-silence",
-        {"policy": Policy.REFERENCE, "peer": SILENCE},
+        {
+            "policy": Policy.REFERENCE,
+            "peer": SILENCE,
+            "reference": Answer.ANSWERS,
+            "peer_host": Answer.SILENT,
+        },
         Right.GRANTED,
         "{peer} is silent on every link and at every address, and {reference} answers",
         "an answer from {peer} at any address, or no answer from {references}, would have refused it",
     ),
     Row(
         "silence",
-        {"peer": SILENCE},
+        {"peer": SILENCE, "peer_host": Answer.SILENT},
         Right.GRANTED,
         "{peer} is silent on every link and at every address",
         "an answer from {peer} at any address would have refused it",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from servha.core.alarms import conditions
-from servha.core.arbitration import PERMITS, RIGHTS, Permit, Right
+from servha.core.arbitration import PERMITS, RIGHTS, Answer, Permit, Right
 from servha.core.effects import (
     Clear,
     Effect,
@@ -40,10 +40,12 @@ from servha.core.situations import (
     petition,
     question,
     real_references,
+    reference_answer,
     report,
     rival,
     side_here,
     side_there,
+    silence_since_s,
     their_side,
     values,
     worn_resource,
@@ -197,6 +199,8 @@ class Engine:
 
     def _decide_standing(self, out: list[Effect]) -> None:
         state = self.state
+        if state.cluster.policy is Policy.REFERENCE and reference_answer(state) is Answer.SILENT:
+            state = replace(state, cut_off_until_s=state.now_s)
         row = first_match(RIGHTS, hearing(state))
         said = values(state)
         state = replace(
@@ -262,6 +266,9 @@ class Engine:
             told = tree if row.becomes in (Phase.STARTING, Phase.WANTED) else None
             tree = self._enter(spec, tree, row, wish, asked.here, out)
             tree = replace(tree, because=because, rule=row.id, wish=wish.becomes)
+            self.state = with_tree(self.state, tree)
+            if row.becomes is situation.phase and row.becomes.holds:
+                return self._work_on(spec, out)
             otherwise = row.otherwise or wish.otherwise or permit.otherwise
             out.append(
                 Record(
@@ -280,8 +287,7 @@ class Engine:
                     )
                 )
             )
-            self.state = with_tree(self.state, tree)
-        self._work_on(spec, out)
+        return self._work_on(spec, out)
 
     def _tree_values(self, spec: TreeSpec, tree: TreeState, against: Text) -> dict[str, Value]:
         state = self.state
@@ -355,7 +361,7 @@ class Engine:
             self.state.right is Right.GRANTED
             and asked_s is not None
             and not tree.addresses.answered_by
-            and asked_s >= self.state.silent_since_s
+            and asked_s >= silence_since_s(self.state)
         )
         for move in moves:
             start = move.action is Action.START

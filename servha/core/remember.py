@@ -56,20 +56,17 @@ def remember(state: State, event: Event) -> State:
             return replace(state, membership=state.membership.carrier(link, up))
         case ReferenceProbed(address=address, answered=answered, asked_s=asked_s):
             probes = dict(state.references)
-            told = probes.get(address, Probe()).told(
-                answered_by=address if answered else "", asked_s=asked_s, now_s=now_s
+            probes[address] = probes.get(address, Probe()).told(
+                answered_by=address if answered else "", asked_s=asked_s
             )
-            probes[address] = told
             return replace(state, references=tuple(probes.items()))
         case PeerProbed(answered_by=answered_by, asked_s=asked_s):
-            return replace(
-                state, peer_host=state.peer_host.told(answered_by=answered_by, asked_s=asked_s, now_s=now_s)
-            )
+            return replace(state, peer_host=state.peer_host.told(answered_by=answered_by, asked_s=asked_s))
         case TreeAddressesProbed(tree=name, held_by=held_by, asked_s=asked_s):
             tree = state.tree(name)
             if tree is None:
                 return state
-            probe = tree.addresses.told(answered_by=held_by, asked_s=asked_s, now_s=now_s)
+            probe = tree.addresses.told(answered_by=held_by, asked_s=asked_s)
             return with_tree(state, replace(tree, addresses=probe))
         case ResourceReported():
             return _report(state, event)

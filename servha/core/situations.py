@@ -54,6 +54,11 @@ def asked_since_s(state: State) -> float:
     return max(since_s, state.now_s - PROBE_FRESH_S)
 
 
+def silence_since_s(state: State) -> float:
+    """Return the moment before which an unanswered probe proves nothing: we may have been the one cut off."""
+    return max(asked_since_s(state), state.cut_off_until_s)
+
+
 def real_references(state: State) -> tuple[str, ...]:
     """Return the reference addresses that can tell something; 127.0.0.1 always answers (reading A04)."""
     return tuple(a for a in state.cluster.references if not a.startswith("127.") and a != "::1")
@@ -82,7 +87,7 @@ def hearing(state: State) -> Hearing:
         boot_wait_over=state.now_s - state.started_s >= state.cluster.timing.first_start_s,
         holds=bool(state.holds),
         reference=reference_answer(state),
-        peer_host=state.peer_host.word(since_s=asked_since_s(state)),
+        peer_host=state.peer_host.word(since_s=silence_since_s(state)),
     )
 
 
@@ -116,7 +121,7 @@ def there(state: State, spec: TreeSpec, tree: TreeState) -> There:
 def petition(state: State, spec: TreeSpec, tree: TreeState) -> Petition:
     """Return what the permit for this tree depends on."""
     has_addresses = any(r.virtual_address for r in spec.resources)
-    addresses = tree.addresses.word(since_s=asked_since_s(state)) if has_addresses else Answer.NOBODY_TO_ASK
+    addresses = tree.addresses.word(since_s=silence_since_s(state)) if has_addresses else Answer.NOBODY_TO_ASK
     if not state.cluster.peer or peer_health(state) is PeerHealth.LEFT:
         addresses = (
             Answer.NOBODY_TO_ASK
@@ -289,7 +294,7 @@ def facts(state: State, tree: TreeState | None = None) -> tuple[Fact, ...]:
             if probe.answered_by:
                 text = say("{what}: {who} answered", what=what, who=probe.answered_by)
             else:
-                text = say("{what}: no answer to {count} probes", what=what, count=probe.silent_count)
+                text = say("{what}: no answer to {count} probes", what=what, count=len(probe.silent_asked_s))
             found.append(Fact(text, "probe", round(max(0.0, now_s - probe.asked_s), 3)))
     return tuple(found)
 

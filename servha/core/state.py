@@ -103,6 +103,8 @@ class State:
     peer_host: Probe = Probe()
     silent_since_s: float = float("inf")
     """Since when every link has been late; what was asked on the wire before that says nothing."""
+    cut_off_until_s: float = float("-inf")
+    """Last moment at which no reference address answered: silence heard before that may have been our own."""
     probed_s: float = float("-inf")
     trees: tuple[TreeState, ...] = ()
     leaving: bool = False

@@ -26,8 +26,9 @@ PACKAGES = (
     "curl",
 )
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
-# What the builder copies from the machine it runs on, and what each machine must have of its own.
-NOT_TO_BE_SHARED = ("etc/hostname", "etc/resolv.conf", "etc/machine-id", "var/lib/dbus/machine-id")
+# What the builder copies from the machine it runs on. /etc/machine-id stays, empty as it is: without it systemd
+# would hold every boot for the first one and enable whatever is installed.
+NOT_TO_BE_SHARED = ("etc/hostname", "etc/resolv.conf")
 
 
 def base() -> Path:

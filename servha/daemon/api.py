@@ -18,12 +18,13 @@ from typing import Final
 
 from servha.core.words import Text, say
 from servha.daemon import tls
+from servha.daemon.arguments import word
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import Answer, Caller, DoorKind, Method, Right
 from servha.daemon.door import Door, Limits
 from servha.daemon.identity import Identity
 from servha.daemon.password import PasswordDesk, PasswordRecord
-from servha.daemon.shelf import Version, part, peer_of, word
+from servha.daemon.shelf import Version, peer_of
 from servha.wire.rpc import Args, Code, Json, Refusal, Request
 
 _log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ class Api:
     def _peer_tls(self) -> ssl.SSLContext:
         files = self._identity
         peer = peer_of(self._current(), self._us())
-        pinned = word(peer, "certificate") if peer is not None else ""
+        pinned = peer.certificate if peer is not None else ""
         return tls.peer_server(files.certificate, files.key, pinned, tls.changed_ns(files.certificate))
 
     def _welcome(self, caller: Caller) -> None:
@@ -181,10 +182,10 @@ class Api:
         elif caller.door is DoorKind.PEER and caller.certificate_sha256:
             peer = peer_of(self._current(), self._us())
             # TLS has already refused every other certificate; the comparison makes it a fact, not a belief.
-            if peer is None or word(peer, "certificate_sha256") != caller.certificate_sha256:
+            if peer is None or peer.certificate_sha256 != caller.certificate_sha256:
                 text = say("this certificate is not the one that the cluster knows for the other node")
                 raise Refusal(Code.NOT_PERMITTED, text)
-            caller.name, caller.right = word(peer, "name"), Right.PEER
+            caller.name, caller.right = peer.name, Right.PEER
 
     async def _login(self, args: Args, caller: Caller) -> Json:
         if caller.door is not DoorKind.MANAGEMENT:
@@ -200,7 +201,7 @@ class Api:
         if wait_s > 0:
             text = say("too many wrong passwords: try again in {wait} s", wait=round(wait_s + 0.5))
             raise Refusal(Code.TRY_AGAIN, text)
-        record = PasswordRecord.from_json(part(current.data, "password"))
+        record = PasswordRecord.of(current.document.password)
         if not await self.desk.is_right(record, word(args, "password")):
             now_s = asyncio.get_running_loop().time()
             self.attempts.failed(caller.address, same_machine=caller.same_machine, now_s=now_s)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from servha.config.document import Password
 from servha.core.words import Text, say
 from servha.wire.rpc import Code, Json, Refusal
 
@@ -66,6 +67,26 @@ class PasswordRecord:
         if len(salt) < SALT_BYTES:
             raise ValueError("the salt is too short")
         return cls(salt=salt, hash=kept, n=n, r=r, p=p, initial=value.get("initial") is True)
+
+    @classmethod
+    def of(cls, kept: Password | None) -> PasswordRecord:
+        """Return the record that stands in the configuration. Raises `ValueError` when there is none."""
+        if kept is None:
+            raise ValueError("the configuration holds no password")
+        return cls(
+            salt=bytes.fromhex(kept.salt),
+            hash=bytes.fromhex(kept.hash),
+            n=kept.n,
+            r=kept.r,
+            p=kept.p,
+            initial=kept.initial,
+        )
+
+    def as_section(self) -> Password:
+        """Return the record as a part of the configuration."""
+        return Password(
+            salt=self.salt.hex(), hash=self.hash.hex(), n=self.n, r=self.r, p=self.p, initial=self.initial
+        )
 
     def derive(self, password: str) -> bytes:
         """Return scrypt's answer for `password` with this record's salt and figures.

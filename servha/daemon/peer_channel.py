@@ -37,6 +37,7 @@ BACK_OFF_FIRST_S: Final = 0.1
 BACK_OFF_MAX_S: Final = 2.0
 _READ_BYTES: Final = 64 * 1024
 _PIECES_MAX: Final = 256
+_CLOSED_THERE: Final = say("the connection was closed by the other side")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ class PeerAddress:
     certificate_pem: str
     certificate_sha256: str
     ways: tuple[Way, ...]
+
+
+class Unreachable(Refusal):
+    """No answer came from the peer. With `maybe_done` it may have got the question all the same."""
+
+    def __init__(self, code: Code, text: Text, *, maybe_done: bool) -> None:
+        super().__init__(code, text)
+        self.maybe_done = maybe_done
 
 
 class PeerChannel:
@@ -120,8 +129,8 @@ class PeerChannel:
         except TimeoutError:
             if asked:
                 self._suspect()
-                raise Refusal(Code.TIMED_OUT, self._no_answer(timeout_s)) from None
-            raise Refusal(Code.TRY_AGAIN, self._unreachable()) from None
+                raise Unreachable(Code.TIMED_OUT, self._no_answer(timeout_s), maybe_done=True) from None
+            raise Unreachable(Code.TRY_AGAIN, self._unreachable(), maybe_done=False) from None
 
     async def stream(
         self, verb: str, args: Args | None = None, *, timeout_s: float = 5.0
@@ -131,7 +140,7 @@ class PeerChannel:
             async with asyncio.timeout(timeout_s):
                 connection = await self._connection()
         except TimeoutError:
-            raise Refusal(Code.TRY_AGAIN, self._unreachable()) from None
+            raise Unreachable(Code.TRY_AGAIN, self._unreachable(), maybe_done=False) from None
         async with contextlib.aclosing(connection.stream(verb, args or {})) as pieces:
             while True:
                 try:
@@ -140,7 +149,7 @@ class PeerChannel:
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
-                    raise Refusal(Code.TIMED_OUT, self._no_answer(timeout_s)) from None
+                    raise Unreachable(Code.TIMED_OUT, self._no_answer(timeout_s), maybe_done=True) from None
                 yield piece
 
     async def _keep(self) -> None:
@@ -164,7 +173,9 @@ class PeerChannel:
                 return self._open
             peer = self._where()
             if peer is None or not peer.ways:
-                raise Refusal(Code.TRY_AGAIN, say("there is no other node in this cluster"))
+                raise Unreachable(
+                    Code.TRY_AGAIN, say("there is no other node in this cluster"), maybe_done=False
+                )
             # The link that failed last is tried last: a dead one must not cost every call its dialling time.
             for way in sorted(peer.ways, key=lambda w: w.link == self._last_failed):
                 try:
@@ -175,7 +186,7 @@ class PeerChannel:
                 else:
                     self.trouble = None
                     return self._open
-            raise Refusal(Code.TRY_AGAIN, self._unreachable())
+            raise Unreachable(Code.TRY_AGAIN, self._unreachable(), maybe_done=False)
 
     async def _dial(self, peer: PeerAddress, way: Way) -> Connection:
         files = self._identity
@@ -220,8 +231,9 @@ class Connection:
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    _reason: Text = field(default_factory=lambda: say("the connection was closed by the other side"))
-    _waiting: dict[int, asyncio.Queue[Reply]] = field(default_factory=dict)
+    _reason: Text = _CLOSED_THERE
+    _heard: bool = False
+    _waiting: dict[int, asyncio.Queue[Reply | Unreachable]] = field(default_factory=dict)
     _last_id: int = 0
     _reading: asyncio.Task[None] | None = None
 
@@ -259,20 +271,23 @@ class Connection:
 
     async def _replies(self, verb: str, args: Args) -> AsyncGenerator[Reply, None]:
         if not self.alive:
-            raise Refusal(Code.TRY_AGAIN, self._lost())
+            raise self._lost(maybe_done=False)
         self._last_id += 1
         number = self._last_id
-        arrived: asyncio.Queue[Reply] = asyncio.Queue(_PIECES_MAX)
+        arrived: asyncio.Queue[Reply | Unreachable] = asyncio.Queue(_PIECES_MAX)
         self._waiting[number] = arrived
         try:
             self._writer.write(encode_request(Request(number, verb, args)))
             try:
                 await self._writer.drain()
             except (OSError, ssl.SSLError):
-                raise Refusal(Code.TRY_AGAIN, self._lost()) from None
+                raise self._lost(maybe_done=True) from None
             more = True
             while more:
                 reply = await arrived.get()
+                if isinstance(reply, Unreachable):
+                    raise reply
+                self._heard = True
                 if reply.failure is not None:
                     raise Refusal(reply.failure.code, reply.failure.text, reply.failure.problems)
                 more = reply.more
@@ -304,14 +319,19 @@ class Connection:
             return
         self.ended.set()
         self._writer.transport.abort()
-        lost = Refusal(Code.TRY_AGAIN, self._lost()).failure
-        for number, waiting in self._waiting.items():
+        lost = self._lost(maybe_done=True)
+        for waiting in self._waiting.values():
             if waiting.full():
                 waiting.get_nowait()
-            waiting.put_nowait(Reply(number, failure=lost))
+            waiting.put_nowait(lost)
 
-    def _lost(self) -> Text:
-        return say("the connection over link {link} ended: {reason}", link=self.way.link, reason=self._reason)
+    def _lost(self, *, maybe_done: bool) -> Unreachable:
+        reason = self._reason
+        if reason == _CLOSED_THERE and not self._heard:
+            # With TLS 1.3 a refused certificate shows only now, after our side thought the handshake was done.
+            reason = say("the other side closed it without a word: it may not know this node's certificate")
+        text = say("the connection over link {link} ended: {reason}", link=self.way.link, reason=reason)
+        return Unreachable(Code.TRY_AGAIN, text, maybe_done=maybe_done)
 
 
 async def dial(way: Way, context: ssl.SSLContext) -> Connection:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from string import Formatter
-from typing import Any, Final, NoReturn, TypeGuard
+from typing import Any, Final, NoReturn, Protocol, TypeGuard
 
 from servha.core.words import NOTHING_SAID, Text, Value, as_dict
 
@@ -57,6 +57,25 @@ EXIT_STATUS: Final[Mapping[Code, int]] = {
 }
 
 
+class Wrong(Protocol):
+    """Anything that names a place, a reason and a remedy; a configuration's problems do."""
+
+    @property
+    def path(self) -> str:
+        """Where, as in "trees.web.resources.app.after"."""
+        ...
+
+    @property
+    def because(self) -> Text:
+        """Why it is wrong."""
+        ...
+
+    @property
+    def remedy(self) -> Text:
+        """What to do about it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong in what was handed in: where, why, and what to do."""
@@ -72,13 +91,13 @@ class Failure:
 
     code: Code
     text: Text
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Wrong, ...] = ()
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not always an error
     """Raised on either side of a call that is answered with a `Failure`."""
 
-    def __init__(self, code: Code, text: Text, problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, code: Code, text: Text, problems: Sequence[Wrong] = ()) -> None:
         super().__init__(code, text)
         self.failure = Failure(code, text, tuple(problems))
 
@@ -93,7 +112,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not always an error
         return self.failure.text
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[Wrong, ...]:
         """Everything wrong in what was handed in; empty when the failure is about something else."""
         return self.failure.problems
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,13 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Iden
 
 
 @pytest.fixture
-def socket_path(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "run" / "servhad.sock"
+def socket_path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "servhad.sock"
 
 
 async def until(condition: object, *, within_s: float = 5.0) -> None:
     """Wait for a condition with a deadline."""
     assert callable(condition)
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition is in another program or in the kernel
             await asyncio.sleep(0.005)

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import struct
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -142,8 +141,3 @@ def unmount(place: Path) -> None:
     """Unmount; fine if nothing is mounted there."""
     with suppress(OSError):
         kernel.detach(place)
-
-
-def copy_up(source: Path, target: Path) -> None:
-    """Copy a program into a node's disk, owned by root and executable."""
-    subprocess.run(["install", "-D", "-o", "root", "-g", "root", "-m", "0755", source, target], check=True)

@@ -31,6 +31,11 @@ def make(node: NodeLayout) -> None:
     }
     for name, text in files.items():
         (root / "etc" / name).write_text(f"{text}\n", encoding="utf-8")
-    for program in sorted((Path(__file__).parent / "app").iterdir()):
-        if program.suffix in {"", ".py"} and program.name != "__init__.py" and program.is_file():
-            disk.copy_up(program, root / APPLICATION.relative_to("/") / program.name)
+    application = root / APPLICATION.relative_to("/")
+    (application / "server.py").write_bytes((Path(__file__).parent / "app" / "server.py").read_bytes())
+    for order in ("start", "stop", "test"):
+        script = application / order
+        script.write_text(
+            f"#!/bin/sh\nexec python3 -I -S {APPLICATION}/server.py {order}\n", encoding="ascii"
+        )
+        script.chmod(0o755)

@@ -1,0 +1,1 @@
+"""The demonstration: a small web application that says which node answers."""

@@ -308,8 +308,9 @@ class ResourceWorker:
                         await self._on_end(place, finding)
                     else:
                         self._take(finding)
-        except (HostError, OSError) as error:
-            log.warning("watching %s ended, the poll goes on: %s", place.resource, error)
+        except Exception:
+            # Whatever it was: the poll goes on, sees the resource, and begins to watch it again.
+            log.warning("watching %s ended, the poll goes on", place.resource, exc_info=True)
 
     async def _on_end(self, place: Place, finding: Finding) -> None:
         """The system says it is gone: put it back if the kind can, look a second time if not, then say so."""

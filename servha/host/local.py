@@ -32,6 +32,7 @@ class LocalHost:
         self._cgroups: cgroups.Cgroups | None = None
         self._programs = Programs()
         self._network = Network()
+        self._announcer = arp.Announcer()
         self._announcing: dict[tuple[str, str], list[asyncio.TimerHandle]] = {}
 
     async def open(self) -> None:
@@ -44,6 +45,7 @@ class LocalHost:
         """Give everything back; resources keep running."""
         for key in tuple(self._announcing):
             self._hush(*key)
+        self._announcer.close()
         await self._network.close()
 
     async def __aenter__(self) -> Self:
@@ -165,7 +167,7 @@ class LocalHost:
     def announce(self, nic: str, address: str) -> None:
         """Gratuitous ARP, now and twice more within 100 ms; HostError when the first could not be sent."""
         self._hush(nic, address)
-        arp.announce_once(nic, address)
+        self._announcer.announce(nic, address)
         loop = asyncio.get_running_loop()
         self._announcing[nic, address] = [
             loop.call_later(delay_s, self._announce_again, nic, address) for delay_s in ANNOUNCE_AGAIN_S
@@ -173,7 +175,7 @@ class LocalHost:
 
     def _announce_again(self, nic: str, address: str) -> None:
         with contextlib.suppress(HostError):
-            arp.announce_once(nic, address)
+            self._announcer.announce(nic, address)
 
     def _hush(self, nic: str, address: str) -> None:
         for handle in self._announcing.pop((nic, address), []):

@@ -150,10 +150,11 @@ class Network:
                     if listening.is_set():
                         self._tell(ChangesMissed())
                     listening.set()
-                    async for message in news.get():
-                        change = change_of(message, self._names)
-                        if change is not None:
-                            self._tell(change)
+                    while True:  # get() ends with what the kernel sent at once; each turn waits for more
+                        async for message in news.get():
+                            change = change_of(message, self._names)
+                            if change is not None:
+                                self._tell(change)
             except (OSError, NetlinkError, HostError) as error:
                 log.warning("netlink news interrupted: %s", error)
             listening.set()

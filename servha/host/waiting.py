@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 
 
 async def readable(fd: int) -> None:
@@ -33,16 +32,3 @@ async def exited(pid: int) -> None:
         await readable(fd)
     finally:
         os.close(fd)
-
-
-async def notified(fd: int) -> None:
-    """Return when a kernel file (cgroup.events) says that it changed since it was last read.
-
-    The kernel says so with POLLPRI, for which the loop does not look; an epoll of our own in between does.
-    """
-    watch = select.epoll()
-    try:
-        watch.register(fd, select.EPOLLPRI)
-        await readable(watch.fileno())
-    finally:
-        watch.close()

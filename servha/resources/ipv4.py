@@ -202,8 +202,9 @@ class Ipv4:
         """What one change means for us; None for those that concern others."""
         match change:
             case AddressChange(where, address, present) if (where, address) == (nic, self.address):
-                if present:
-                    return await self.check(place)
+                found = await self.check(place)
+                if present or found.state is not ResourceState.STOPPED:
+                    return found  # it has been put back since, by us or by somebody else
                 return Finding(
                     ResourceState.STOPPED,
                     say(

@@ -1,0 +1,146 @@
+"""A small blocking client of servhad's management API on its unix socket.
+
+Decides how long to wait and what "nobody answers" is called. Refuses to understand an answer: that is the
+business of the command that asked.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+from servha.core.words import Text, say
+from servha.wire import rpc
+
+SOCKET: Final = "/run/servha/servhad.sock"
+ANSWER_WITHIN_S: Final = 30.0
+PIECE_BYTES: Final = 256 * 1024
+
+
+class NotRunning(Exception):  # noqa: N818 - a state of the machine, said in words
+    """Nobody answers at the socket; `text` says why and what to do."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class LateAnswer(Exception):  # noqa: N818
+    """servhad took the question and did not answer in time."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def socket_path() -> str:
+    """Where servhad listens: SERVHA_SOCKET, else its usual place."""
+    return os.environ.get("SERVHA_SOCKET") or SOCKET
+
+
+class Client:
+    """One connection. Opened at the first question; a context manager closes it.
+
+    Raises `NotRunning`, `LateAnswer`, or `servha.wire.rpc.Refusal` with the daemon's own words.
+    """
+
+    def __init__(self, path: str = "", *, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+        self.path = path or socket_path()
+        self.answer_within_s = answer_within_s
+        self._socket: socket.socket | None = None
+        self._decoder = rpc.FrameDecoder()
+        self._frames: list[bytes] = []
+        self._id = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next question opens a new one."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._decoder = rpc.FrameDecoder()
+        self._frames.clear()
+
+    def call(self, verb: str, /, *, within_s: float | None = None, **args: Any) -> Any:
+        """Ask, and return the one answer. `within_s`: seconds to wait for it."""
+        result: Any = None
+        for answer in self.stream(verb, within_s=within_s or self.answer_within_s, **args):
+            result = answer
+        return result
+
+    def stream(self, verb: str, /, *, within_s: float | None = None, **args: Any) -> Iterator[Any]:
+        """Ask, and yield every answer as it comes; `within_s` None waits for the next one without end."""
+        self._send(verb, args)
+        while True:
+            reply = rpc.decode_reply(self._frame(within_s))
+            if reply.id != self._id:
+                continue  # the rest of an answer that nobody read to its end
+            if reply.failure is not None:
+                raise rpc.Refusal(reply.failure.code, reply.failure.text, reply.failure.problems)
+            if reply.result is not None or not reply.more:
+                yield reply.result
+            if not reply.more:
+                return
+
+    def _send(self, verb: str, args: dict[str, Any]) -> None:
+        self._id += 1
+        frame = rpc.encode_request(rpc.Request(self._id, verb, args))
+        if self._socket is None:
+            self._socket = self._open()
+        try:
+            self._socket.settimeout(self.answer_within_s)
+            self._socket.sendall(frame)
+        except OSError as error:
+            self.close()
+            raise NotRunning(say("servhad closed the connection: {reason}", reason=str(error))) from error
+
+    def _open(self) -> socket.socket:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        line.settimeout(self.answer_within_s)
+        try:
+            line.connect(self.path)
+        except PermissionError as error:
+            line.close()
+            raise rpc.Refusal(
+                rpc.Code.NOT_PERMITTED,
+                say("only root may talk to servhad at {path}; run the command with sudo", path=self.path),
+            ) from error
+        except OSError as error:
+            line.close()
+            raise NotRunning(
+                say(
+                    "servhad is not running: nobody answers at {path}; `systemctl start servhad`",
+                    path=self.path,
+                )
+            ) from error
+        return line
+
+    def _frame(self, within_s: float | None) -> bytes:
+        assert self._socket is not None
+        self._socket.settimeout(within_s)
+        while not self._frames:
+            try:
+                piece = self._socket.recv(PIECE_BYTES)
+            except TimeoutError as error:
+                self.close()
+                raise LateAnswer(
+                    say("servhad has not answered within {within_s:.0f} s", within_s=within_s or 0.0)
+                ) from error
+            except OSError as error:
+                self.close()
+                raise NotRunning(say("servhad closed the connection: {reason}", reason=str(error))) from error
+            if not piece:
+                self.close()
+                raise NotRunning(
+                    say("servhad ended before it answered; `servha status` shows whether it is back")
+                )
+            self._frames.extend(self._decoder.feed(piece))
+        return self._frames.pop(0)

@@ -1,0 +1,93 @@
+"""KEY=VALUE, KEY@NODE=VALUE and KIND:KEY=VALUE,... as typed on a command line -> settings of a kind.
+
+Decides how a typed text becomes a number, a yes or no, or a list (split as a shell would). Whether the value is
+right is decided in servha/config: what does not fit its field is passed on as text, and refused there in words.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from servha.config.reading import fields_of
+from servha.core.words import say
+from servha.wire.rpc import Code, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Settings for all nodes, those for one node alone, and the keys that were given empty: to be forgotten."""
+
+    settings: dict[str, object] = field(default_factory=dict)
+    per_node: dict[str, dict[str, object]] = field(default_factory=dict)
+    forgotten: tuple[tuple[str, str], ...] = ()
+    """(node or "", key)"""
+
+
+def pairs_of(words: Sequence[str], kind: type[Any] | None) -> Pairs:
+    """Read KEY=VALUE and KEY@NODE=VALUE; `kind` None leaves every value as text."""
+    hints = fields_of(kind)[0] if kind is not None else {}
+    settings: dict[str, object] = {}
+    per_node: dict[str, dict[str, object]] = {}
+    forgotten: list[tuple[str, str]] = []
+    for word in words:
+        left, equals, raw = word.partition("=")
+        key, at, node = left.partition("@")
+        if not equals or not key or (at and not node):
+            raise Refusal(
+                Code.USAGE,
+                say(
+                    "{word} is not KEY=VALUE or KEY@NODE=VALUE; `servha resource kinds` lists the keys",
+                    word=word,
+                ),
+            )
+        if not raw:
+            forgotten.append((node, key))
+        elif node:
+            per_node.setdefault(node, {})[key] = value_of(raw, hints.get(key))
+        else:
+            settings[key] = value_of(raw, hints.get(key))
+    return Pairs(settings, per_node, tuple(forgotten))
+
+
+def detector_of(word: str, kinds: Mapping[str, type[Any]]) -> dict[str, object]:
+    """Read KIND:KEY=VALUE,KEY=VALUE; quotes keep a comma inside a value."""
+    name, _, rest = word.partition(":")
+    try:
+        lexer = shlex.shlex(rest, posix=True, punctuation_chars=False)
+        lexer.whitespace, lexer.whitespace_split, lexer.commenters = ",", True, ""
+        parts = list(lexer)
+    except ValueError:
+        raise Refusal(Code.USAGE, say("a quote is not closed in {word}", word=word)) from None
+    if not name or any("=" not in part for part in parts):
+        raise Refusal(
+            Code.USAGE,
+            say("{word} is not KIND:KEY=VALUE,KEY=VALUE; for example --detector port:port=80", word=word),
+        )
+    kind = kinds.get(name)
+    hints = fields_of(kind)[0] if kind is not None else {}
+    typed = (part.partition("=") for part in parts)
+    return {"kind": name, **{key: value_of(raw, hints.get(key)) for key, _, raw in typed}}
+
+
+def value_of(raw: str, hint: Any) -> object:
+    """Return the typed value of a text for a field of type `hint`, or the text itself where it does not fit.
+
+    >>> value_of("80", int), value_of("--port 80 'a b'", tuple[str, ...]), value_of("x", int)
+    (80, ['--port', '80', 'a b'], 'x')
+    """
+    if hint is None:
+        return raw
+    try:
+        return msgspec.to_builtins(msgspec.convert(raw, hint, strict=False))
+    except (msgspec.ValidationError, TypeError):
+        pass
+    try:
+        words = shlex.split(raw)
+        return list(msgspec.to_builtins(msgspec.convert(words, hint, strict=False)))
+    except (msgspec.ValidationError, TypeError, ValueError):
+        return raw

@@ -1,0 +1,239 @@
+"""The daemon's status answer as values: read once, at the edge; what is missing is unknown, never a no.
+
+Decides whether the picture is a healthy one (`degraded`), for the exit status. Shows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from servha.cli.screen import sentence
+from servha.core.words import NOTHING_SAID, Text
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSeen:
+    """One heartbeat link, as one node sees it."""
+
+    name: str
+    nic: str
+    address: str
+    state: str
+    silent_s: float | None
+    rtt_ms: float | None
+    carrier: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """One node."""
+
+    name: str
+    us: bool
+    health: str
+    health_because: Text
+    standing: str
+    links: tuple[LinkSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSeen:
+    """What a tree does on one node."""
+
+    phase: str
+    ownership: int
+    fitness: str
+    parked: str
+    because: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceSeen:
+    """One resource, on the node that was asked."""
+
+    name: str
+    kind: str
+    after: tuple[str, ...]
+    step: str
+    state: str
+    because: Text
+    since_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSeen:
+    """One resource tree. `since_s`: seconds for which it has been as it is."""
+
+    name: str
+    order: int
+    goal: str
+    pin: str
+    hosts: tuple[str, ...]
+    on: Mapping[str, PhaseSeen]
+    running_on: str
+    since_s: float | None
+    resources: tuple[ResourceSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmSeen:
+    """A condition that lasts."""
+
+    severity: str
+    text: Text
+    since_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The cluster as one node sees it."""
+
+    node: str
+    cluster: str
+    generation: int
+    peer_generation: int | None
+    policy: str
+    guarantee: Text
+    standing: str
+    standing_because: Text
+    right: str
+    right_because: Text
+    references: tuple[tuple[str, Any, float | None], ...]
+    nodes: tuple[NodeSeen, ...]
+    trees: tuple[TreeSeen, ...]
+    alarms: tuple[AlarmSeen, ...]
+    version: str
+    events_missed: int
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a cluster at all."""
+        return bool(self.cluster)
+
+    @property
+    def degraded(self) -> bool:
+        """Whether something is wrong although the cluster works."""
+        return (
+            any(alarm.severity in ("warning", "error") for alarm in self.alarms)
+            or any(
+                node.health in ("suspect", "lost", "left", "unheard") for node in self.nodes if not node.us
+            )
+            or any(link.state in ("late", "dead") for node in self.nodes for link in node.links)
+            or any(tree.goal == "run" and not tree.running_on for tree in self.trees)
+        )
+
+    def tree(self, name: str) -> TreeSeen | None:
+        """Return the tree called `name`, or None."""
+        return next((tree for tree in self.trees if tree.name == name), None)
+
+
+def picture_of(answer: Any) -> Picture:
+    """Read the result of the verb `status`."""
+    whole = _object(answer)
+    cluster, arbitration = _object(whole.get("cluster")), _object(whole.get("arbitration"))
+    config, daemon = _object(whole.get("config")), _object(whole.get("daemon"))
+    return Picture(
+        node=_word(whole.get("node")),
+        cluster=_word(cluster.get("name")),
+        generation=int(_number(config.get("generation", cluster.get("generation"))) or 0),
+        peer_generation=None if config.get("peer_generation") is None else int(config["peer_generation"]),
+        policy=_word(cluster.get("policy") or arbitration.get("policy")),
+        guarantee=_guarantee(cluster.get("guarantee")),
+        standing=_word(whole.get("standing")),
+        standing_because=sentence(whole.get("standing_because")),
+        right=_word(arbitration.get("right")),
+        right_because=sentence(arbitration.get("because")),
+        references=tuple(
+            (_word(r.get("address")), r.get("answers"), _number(r.get("age_s")))
+            for r in _objects(arbitration.get("references"))
+        ),
+        nodes=tuple(_node(n) for n in _objects(whole.get("nodes"))),
+        trees=tuple(_tree(t) for t in _objects(whole.get("trees"))),
+        alarms=tuple(
+            AlarmSeen(_word(a.get("severity")), sentence(a.get("text") or a), _number(a.get("since_s")))
+            for a in _objects(whole.get("alarms"))
+        ),
+        version=_word(daemon.get("version")),
+        events_missed=int(_number(daemon.get("events_missed")) or 0),
+    )
+
+
+def _node(node: Mapping[str, Any]) -> NodeSeen:
+    return NodeSeen(
+        name=_word(node.get("name")),
+        us=bool(node.get("us")),
+        health=_word(node.get("health")),
+        health_because=sentence(node.get("health_because")),
+        standing=_word(node.get("standing")),
+        links=tuple(
+            LinkSeen(
+                name=_word(link.get("name")),
+                nic=_word(link.get("nic")),
+                address=_word(link.get("address")),
+                state=_word(link.get("state")) or "unknown",
+                silent_s=_number(link.get("silent_s")),
+                rtt_ms=_number(link.get("rtt_ms")),
+                carrier=link.get("carrier"),
+            )
+            for link in _objects(node.get("links"))
+        ),
+    )
+
+
+def _tree(tree: Mapping[str, Any]) -> TreeSeen:
+    order = _object(tree.get("order"))
+    return TreeSeen(
+        name=_word(tree.get("name")),
+        order=int(_number(order.get("number")) or 0),
+        goal=_word(order.get("goal")) or "run",
+        pin=_word(order.get("pin")),
+        hosts=tuple(_word(h) for h in tree.get("hosts") or ()),
+        on={
+            str(node): PhaseSeen(
+                phase=_word(seen.get("phase")),
+                ownership=int(_number(seen.get("ownership")) or 0),
+                fitness=_word(seen.get("fitness")) or "unknown",
+                parked=_word(seen.get("parked")) or "no",
+                because=sentence(seen.get("because")),
+            )
+            for node, seen in _object(tree.get("phase_by_node")).items()
+            if isinstance(seen, Mapping)
+        },
+        running_on=_word(tree.get("running_on")),
+        since_s=_number(tree.get("since_s")),
+        resources=tuple(
+            ResourceSeen(
+                name=_word(r.get("name")),
+                kind=_word(r.get("kind")),
+                after=tuple(_word(a) for a in r.get("after") or ()),
+                step=_word(r.get("step")),
+                state=_word(r.get("state")) or "unknown",
+                because=sentence(r.get("because")),
+                since_s=_number(r.get("since_s")),
+            )
+            for r in _objects(tree.get("resources"))
+        ),
+    )
+
+
+def _guarantee(value: Any) -> Text:
+    inner = _object(value)
+    return sentence(inner.get("text")) if inner else NOTHING_SAID
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

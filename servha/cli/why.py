@@ -1,0 +1,144 @@
+"""`servha why`: the newest decision about a tree, explained on one screen, and the timeline of both nodes around it.
+
+Decides which entry of the journal is "the decision": the newest one that a rule made and that changed the tree
+itself (not one of its resources), else the newest of all. Every word in the explanation comes from the journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from servha.cli import entry, exits, states
+from servha.cli.client import Client
+from servha.cli.entry import Entry
+from servha.cli.grammar import Place
+from servha.cli.screen import Cell, Screen
+from servha.core.words import say
+from servha.wire.rpc import Code, Refusal
+
+AROUND = 14
+ASKED = 200
+
+
+def add(place: Place) -> None:
+    """Declare `servha why`."""
+    verb = place.verb(
+        "why",
+        run,
+        say("explain the last decision about a resource tree"),
+        example=("servha why", "servha why web", "servha why web --last 2"),
+        codes=(exits.OK, exits.NOT_RUNNING, exits.NO_SUCH),
+        more=say(
+            "When, who, what was seen (and how old it was), the rule, what was done and how long each step took,"
+            " and what would have changed the decision."
+        ),
+    )
+    verb.output()
+    verb.what("tree", say("resource tree; without it, whatever was decided last"), metavar="TREE", nargs="?")
+    verb.option(
+        "--last", metavar="N", type=int, default=1, text=say("the Nth newest decision; 1 is the newest (1)")
+    )
+
+
+def run(args: argparse.Namespace, screen: Screen) -> int:
+    """Fetch the merged journal and explain."""
+    asked = {"limit": ASKED, **({"tree": args.tree} if args.tree else {})}
+    with Client() as client:
+        result = client.call("why", **asked)
+    if screen.json:
+        screen.answer(result)
+        return exits.OK
+    entries = sorted(entry.entries_of(result), key=lambda e: (e.at, e.at_s, e.id))
+    decisions = decisions_of(entries, args.tree or "")
+    if not decisions:
+        screen.line(say("Nothing has been decided yet."))
+        return exits.OK
+    number = max(1, args.last)
+    if number > len(decisions):
+        raise Refusal(
+            Code.NO_SUCH,
+            say(
+                "there are only {count} decisions in the journal; ask for --last 1 to {count}",
+                count=len(decisions),
+            ),
+        )
+    missing = result.get("peer_missing") if isinstance(result, dict) else None
+    explain(decisions[-number], entries, screen, alone=bool(missing))
+    return exits.OK
+
+
+def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
+    """Return what counts as a decision, oldest first: made by a rule, about the tree itself, and a change."""
+    about = [e for e in entries if not tree or e.is_about(tree)]
+    changes = [e for e in about if e.rule and "/" not in e.subject and e.before != e.after]
+    if not tree:
+        changes = [e for e in changes if not e.subject.startswith("link ")] or changes
+    return changes or about
+
+
+def explain(decision: Entry, entries: Sequence[Entry], screen: Screen, *, alone: bool = False) -> None:
+    """Write the explanation and the timeline."""
+    screen.line(
+        say(
+            "{subject} on {node}: {change}",
+            subject=decision.subject,
+            node=decision.node,
+            change=entry.change_words(decision, screen),
+        ),
+        mood="strong",
+    )
+    rows: list[list[Cell | str]] = [
+        [screen.words(say("when")), decision.at],
+        [screen.words(say("because")), Cell(screen.words(decision.because), "strong")],
+    ]
+    for number, fact in enumerate(decision.facts):
+        seen = say(
+            "{what} ({source}, {age} old)",
+            what=fact.what,
+            source=fact.source,
+            age=states.for_how_long(fact.age_s),
+        )
+        rows.append([screen.words(say("seen")) if number == 0 else "", screen.words(seen)])
+    rows.append([screen.words(say("rule")), decision.rule])
+    if decision.ownership:
+        rows.append([screen.words(say("ownership")), str(decision.ownership)])
+    if decision.otherwise.template:
+        rows.append([screen.words(say("otherwise")), screen.words(decision.otherwise)])
+    screen.table(rows)
+    _done(decision, entries, screen)
+    _timeline(decision, entries, screen)
+    if alone:
+        screen.line(say("The other node did not answer: this is one node's view."), mood="warn")
+
+
+def _done(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
+    """What was done about it: the steps of the same tree on that node until its next decision, with durations."""
+    after = [e for e in entries if (e.at, e.id) > (decision.at, decision.id) and e.node == decision.node]
+    rows: list[list[Cell | str]] = []
+    for one in after:
+        if one.subject == decision.subject and one.rule and one.before != one.after:
+            if one.took_s or rows:
+                total = states.for_how_long(one.took_s) if one.took_s else say("-")
+                rows.append([one.subject, entry.change_words(one, screen), screen.words(total)])
+            break
+        if one.subject.startswith(f"{decision.subject}/") and one.took_s:
+            took = screen.words(states.for_how_long(one.took_s))
+            rows.append([one.subject, entry.change_words(one, screen), took])
+    if rows:
+        screen.line()
+        screen.line(say("What was done"), mood="strong")
+        screen.table(rows)
+
+
+def _timeline(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
+    """The entries of both nodes around the decision, which is marked."""
+    place = next((i for i, e in enumerate(entries) if e is decision), len(entries) - 1)
+    start = max(0, min(place - AROUND // 2, len(entries) - AROUND))
+    screen.line()
+    screen.line(say("Timeline of both nodes"), mood="strong")
+    rows: list[list[Cell | str]] = [
+        [Cell(">" if one is decision else " ", "strong"), *entry.row(one, screen)]
+        for one in entries[start : start + AROUND]
+    ]
+    screen.table(rows, indent=0)

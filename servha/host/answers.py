@@ -33,4 +33,4 @@ class FieldProblem:
     """Why a field's value may not be saved."""
 
     field: str
-    text: Text
+    because: Text

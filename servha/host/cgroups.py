@@ -23,16 +23,17 @@ RUNS_KEPT_MAX = 10_000
 """More short-lived groups than this are never made under one daemon at the same time."""
 
 
-def mounted_at(mountinfo: str) -> Path | None:
-    """Where cgroup2 is mounted, from the text of /proc/self/mountinfo.
+def mounted_at(mountinfo: str) -> tuple[Path, str] | None:
+    """Where cgroup2 is mounted and which group stands there, from the text of /proc/self/mountinfo.
 
     >>> mounted_at("41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw")
-    PosixPath('/sys/fs/cgroup/unified')
+    (PosixPath('/sys/fs/cgroup/unified'), '/')
     """
     for line in mountinfo.splitlines():
         ours, _, theirs = line.partition(" - ")
         if theirs.split(" ", 1)[0] == "cgroup2":
-            return Path(ours.split(" ")[4])
+            fields = ours.split(" ")
+            return Path(fields[4]), fields[3]
     return None
 
 
@@ -55,13 +56,15 @@ def find_base(node: str) -> Path:
 
     A daemon started by hand sits in a group it does not own (often the root): it makes one by its node's name.
     """
-    mount = mounted_at(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    mounted = mounted_at(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
     path = own_path(Path("/proc/self/cgroup").read_text(encoding="utf-8"))
-    if mount is None or path is None:
+    if mounted is None or path is None:
         raise HostError(
             say("no cgroup2 file system is mounted: mount one, or start the daemon through systemd")
         )
-    base = mount / path.strip("/")
+    mount, root = mounted
+    # In a container the mount may show only the part below the container's own group.
+    base = mount / path.removeprefix(root.rstrip("/")).strip("/")
     return base if path.endswith(".service") else base / f"servha-{quote(node, safe='')}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -39,10 +39,7 @@ class Ipv4:
     name: ClassVar[str] = "ipv4"
 
     address: Annotated[str, Meta(description="Address with prefix length, such as 192.0.2.100/24")]
-    nic: Annotated[str, Meta(description="Network interface that carries it, such as eth0")] = ""
-    nics: Annotated[
-        dict[str, str], Meta(description="Interface by node, where the nodes' interfaces differ in name")
-    ] = field(default_factory=dict)
+    nic: Annotated[str, Meta(description="Network interface that carries it, such as eth0")]
     conflict_wait_ms: Annotated[
         int,
         Meta(
@@ -76,18 +73,11 @@ class Ipv4:
             found.append(
                 FieldProblem("address", say("{address} cannot be a virtual address", address=self.address))
             )
-        if not self.nic and not self.nics:
-            found.append(FieldProblem("nic", say("choose the network interface that carries the address")))
-        found += [
-            FieldProblem("nic", say("{nic} cannot be the name of an interface", nic=nic))
-            for nic in (self.nic, *self.nics.values())
-            if len(nic.encode()) > 15 or any(c in "/ \t\n\0" for c in nic)
-        ]
+        if not self.nic or len(self.nic.encode()) > 15 or any(c in "/ \t\n\0" for c in self.nic):
+            found.append(
+                FieldProblem("nic", say("{nic} cannot be the name of an interface", nic=repr(self.nic)))
+            )
         return found
-
-    def nic_on(self, node: str) -> str:
-        """The interface that carries the address on `node`."""
-        return self.nics.get(node, self.nic)
 
     @property
     def plain(self) -> str:
@@ -96,7 +86,7 @@ class Ipv4:
 
     async def unfit(self, place: Place) -> list[Text]:
         """Why this node could not carry the address now."""
-        nic = self.nic_on(place.host.node)
+        nic = self.nic
         try:
             trouble = _trouble(nic, await place.host.link(nic))
             if trouble:
@@ -119,7 +109,7 @@ class Ipv4:
 
     async def start(self, place: Place) -> Outcome:
         """Ask who has it, put it on the interface, announce it. Already there is fine."""
-        host, nic = place.host, self.nic_on(place.host.node)
+        host, nic = place.host, self.nic
         try:
             trouble = _trouble(nic, await host.link(nic))
             if trouble:
@@ -148,7 +138,7 @@ class Ipv4:
     async def stop(self, place: Place) -> Outcome:
         """Take it off the interface. Absent is fine."""
         try:
-            await place.host.delete_address(self.nic_on(place.host.node), self.address)
+            await place.host.delete_address(self.nic, self.address)
         except HostError as error:
             return Outcome(ok=False, because=error.text)
         return Outcome(ok=True)
@@ -159,7 +149,7 @@ class Ipv4:
 
     async def check(self, place: Place) -> Finding:
         """Look whether it stands on the interface."""
-        nic = self.nic_on(place.host.node)
+        nic = self.nic
         try:
             trouble = _trouble(nic, await place.host.link(nic))
             there = await place.host.addresses(nic)
@@ -177,7 +167,7 @@ class Ipv4:
 
     async def watch(self, place: Place) -> AsyncGenerator[Finding, None]:
         """Removal of the address, loss of the interface or its carrier; announces the address every minute."""
-        host, nic = place.host, self.nic_on(place.host.node)
+        host, nic = place.host, self.nic
         fine = True
         with host.network_changes() as changes:
             finding: Finding | None = await self.check(place)
@@ -228,13 +218,13 @@ class Ipv4:
 
     def _announce(self, place: Place) -> None:
         try:
-            place.host.announce(self.nic_on(place.host.node), self.plain)
+            place.host.announce(self.nic, self.plain)
         except HostError:
             return  # the interface is going down: its own news follows
 
     async def heal(self, place: Place) -> Outcome:
         """Put the address back and announce it."""
-        nic = self.nic_on(place.host.node)
+        nic = self.nic
         try:
             await place.host.add_address(nic, self.address)
             place.host.announce(nic, self.plain)

@@ -19,7 +19,7 @@ bin=.venv/bin
 part "ruff check" $bin/ruff check -q .
 part "ruff format (make format mends it)" $bin/ruff format --check .
 part "mypy" $bin/mypy
-part "who imports whom" $bin/lint-imports
+part "who imports whom" $bin/lint-imports --no-logo
 [ -d tests/core ] && part "tables" $bin/python -m pytest -q -x --no-header tests/core
 [ $failed = 0 ] && echo "check: clean"
 exit $failed

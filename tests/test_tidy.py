@@ -25,7 +25,7 @@ LONG_FOR_A_REASON: dict[str, str] = {
 
 # The brackets keep these from matching themselves.
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X)\b")
-MACHINE_PATHS = re.compile(r"(?<![\w.{}*-])/(wor[k]|roo[t]|hom[e])/")
+MACHINE_PATHS = re.compile(r"(?<![\w.{}*-])/wor[k]/|" + re.escape(f"{ROOT}/"))
 
 # Where a named host may be pointed at. Anything else would be the address of a registry or of a mirror, which
 # every machine sets for itself, or an advertisement.

@@ -12,6 +12,7 @@ the next rack, or `python -m tests.machines.sweep`, removes what is left on disk
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -19,7 +20,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from tests.machines import cgroups, network
 from tests.machines.base import base
@@ -30,35 +31,36 @@ PREFIX = "servha-rack-"
 _numbers = itertools.count(1)
 
 
-def life_of(pid: int) -> str:
-    """A pid and when its process began: unlike the pid alone it is never used twice."""
+def life_of(pid: str) -> str:
+    """A pid and when its process began: unlike the pid alone it is never used twice. "gone" if it is."""
     with suppress(OSError):
         began = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-        return f"{pid} {began}"
+        return f"{pid}-{began}"
     return "gone"
 
 
 class Rack:
+    open: ClassVar[list[Rack]] = []
+
     def __init__(self, *, links: Sequence[str] = ("private",)) -> None:
         if os.geteuid() != 0:
             raise PermissionError("machines need root")
         sweep()
-        self.name = f"{PREFIX}{os.getpid()}-{next(_numbers)}"
+        # The owner's life is in the name, so that whoever comes later can tell an orphan.
+        self.name = f"{PREFIX}{life_of(str(os.getpid()))}-{next(_numbers)}"
         self.folder = STATE / self.name
         self.links = tuple(links)
         self.machines: dict[str, Machine] = {}
         self._base = base()
 
     def __enter__(self) -> Self:
-        # Renamed into place with its owner inside, or another run would take it for an orphan and sweep it.
-        making = STATE / f"making-{self.name}"
-        making.mkdir(parents=True)
-        (making / "owner").write_text(life_of(os.getpid()), encoding="utf-8")
-        making.rename(self.folder)
+        self.folder.mkdir(parents=True)
+        Rack.open.append(self)
         network.make_switch(self.name, self.links)
         return self
 
     def __exit__(self, *_: object) -> None:
+        Rack.open.remove(self)
         for machine in self.machines.values():
             machine.power_cut()
         remove(self.name)
@@ -99,11 +101,13 @@ def remove(name: str) -> None:
 def sweep() -> list[str]:
     """Remove the racks whose owner is gone; return their names."""
     swept = []
-    for folder in STATE.glob(f"{PREFIX}*"):
-        life = (folder / "owner").read_text(encoding="utf-8")
-        if life == life_of(int(life.split()[0])):
-            continue
-        cgroups.kill(folder.name)
-        remove(folder.name)
-        swept.append(folder.name)
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in STATE.glob(f"{PREFIX}*"):
+            life = folder.name.removeprefix(PREFIX).rpartition("-")[0]
+            if life != life_of(life.partition("-")[0]):
+                cgroups.kill(folder.name)
+                remove(folder.name)
+                swept.append(folder.name)
     return swept

@@ -47,7 +47,7 @@ DEFAULT_NAME = "demo"
 
 def daemons() -> list[Unit]:
     """Return the product's own services, from the environment that runs this."""
-    return [Unit("servhad", [f"{sys.prefix}/bin/servhad"], watchdog_s=10.0)]
+    return [Unit("servhad", [f"{sys.prefix}/bin/servhad"], watchdog_s=2.0, stop_limit_s=1800.0)]
 
 
 class Lab:

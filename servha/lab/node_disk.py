@@ -11,7 +11,7 @@ from servha.lab.layout import NodeLayout
 
 APPLICATION = Path("/opt/demo")
 # A machine that has the product installed must not lend its configuration to the nodes.
-_PRIVATE = ("etc/servha", "opt/demo", "run", "var/lib/servha", "var/log/servha")
+_PRIVATE = {"etc/servha": 0o700, "opt/demo": 0o755, "var/lib/servha": 0o700, "var/log/servha": 0o750}
 
 
 def make(node: NodeLayout) -> None:
@@ -19,8 +19,9 @@ def make(node: NodeLayout) -> None:
     disk.make_image(node.image, disk.NODE_DISK_MIB, formatted=True)
     disk.mount_node_disk(node.image, node.disk)
     root = node.disk / "root" / "upper"
-    for place in _PRIVATE:
+    for place, mode in _PRIVATE.items():
         (root / place).mkdir(parents=True)
+        (root / place).chmod(mode)
         os.setxattr(root / place, "trusted.overlay.opaque", b"y")
     addresses = [f"{other.address('public')} {other.name}" for other in node.lab.nodes]
     files = {

@@ -48,6 +48,7 @@ def build(node: NodeLayout) -> None:
     for place in _program_places():
         kernel.bind(place, root / place.relative_to("/"), kernel.MS_RDONLY)
     _memory(root / "run", "mode=0755")
+    (root / "run" / "servha").mkdir(mode=0o711)  # RuntimeDirectory= of the daemon's unit
     _memory(root / "tmp", "mode=1777")
     _dev(root / "dev", shared_disks)
     _kernel_views(node, root)

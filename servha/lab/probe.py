@@ -60,6 +60,15 @@ class Probe:
         self._reader.join()
         self._client.wait()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the client still runs."""
+        return not self._ended
+
+    def last(self) -> Attempt | None:
+        """The attempt that ended last."""
+        return self._seen[-1] if self._seen else None
+
     def attempts(self) -> list[Attempt]:
         """Every attempt that has ended."""
         with self._news:

@@ -31,6 +31,7 @@ class Unit:
     restart_s: float = 0.1
     start_limit_s: float = 90.0
     stop_limit_s: float = 90.0
+    abort_limit_s: float = 2.0
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -154,7 +155,7 @@ class Service:
 
     def _starved(self) -> None:
         self._again = True
-        self._end_with(signal.SIGABRT, self.unit.stop_limit_s)
+        self._end_with(signal.SIGABRT, self.unit.abort_limit_s)
 
     def _end_with(self, number: int, limit_s: float) -> None:
         self.state = State.DEACTIVATING
@@ -201,6 +202,7 @@ class Service:
         (group / "cgroup.procs").write_text("0", encoding="ascii")
         os.setsid()
         os.chdir("/")
+        os.umask(0o027)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         log = os.open(f"{self.unit.name}.log", flags, 0o600, dir_fd=self._log_directory)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

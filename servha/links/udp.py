@@ -1,4 +1,4 @@
-"""One UDP path to the peer, tied to one network interface. Moves bytes, and never decides what they are worth.
+"""One UDP path to the peer, tied to one network interface. Moves bytes; never decides what they are worth.
 
 A link that cannot work says so in words (`trouble`) and tries again by itself for as long as it is open:
 interfaces go away and come back, and the heartbeat must come back with them. It refuses to route around: a
@@ -24,8 +24,8 @@ _RECEIVE_SIZE = 2048  # more than any beat: an oversized datagram is seen as suc
 _BUFFER_SIZE = 256 * 1024
 _CLASS_SELECTOR_6 = 0xC0  # DSCP CS6, network control: switches that know it let beats pass a full queue
 
-# Word about an earlier beat: nobody listens there, or nobody answers for the address. The link itself is fine,
-# and silence is for core/membership.py to judge.
+# Word about an earlier beat: nobody listens there, or nobody answers for the address. The link itself is
+# fine, and silence is for core/membership.py to judge.
 _UNDELIVERED = (errno.ECONNREFUSED, errno.EHOSTUNREACH)
 # Passing trouble of a socket that is still good.
 _PASSING = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.EINTR)
@@ -181,7 +181,7 @@ class UdpLink:
             self._received(datagram, self.name)
 
     def _judge(self, error: OSError) -> None:
-        """Keep the socket through passing trouble; make a new one when interface, address or route is gone."""
+        """Keep the socket through passing trouble; make a new one when nic, address or route is gone."""
         self._say(self._words(error))
         if error.errno in _PASSING:
             return

@@ -1,0 +1,1 @@
+"""Files -> frozen, validated configuration, or every problem in words."""

@@ -1,0 +1,223 @@
+"""The replicated configuration as values: what stands in cluster.json, field by field.
+
+Only the shape is given here, with the bounds that hold for one field alone; how fields must agree with each
+other is in checks.py. Every duration says its unit in its name. The document is the same on both nodes;
+what differs between them (an interface's name) stands under the node's name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from servha.core.model import (
+    Cluster,
+    Failback,
+    Policy,
+    ResourceSpec,
+    StartFailure,
+    StartMode,
+    SwitchPolicy,
+    TreeSpec,
+)
+from servha.core.timing import Timing
+
+FORMAT = 1
+TREES_MAX = 48
+LINKS_MAX = 8
+NAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Description = Annotated[str, Meta(max_length=256)]
+Hex = Annotated[str, Meta(pattern="^[0-9a-f]*$", max_length=256)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Settings = dict[str, object]
+"""Settings of a kind, as in the file; checked against the kind's own fields."""
+
+
+class StopFailure(StrEnum):
+    """What to do when a tree cannot be stopped (停止失败处理方案)."""
+
+    WAIT = "wait"  # for an administrator; nothing else is safe without a fence
+
+
+class Language(StrEnum):
+    """Language of what the cluster itself sends out (默认语言)."""
+
+    ENGLISH = "en"
+    CHINESE = "zh-CN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSection:
+    """What the cluster is called and how it breaks a tie."""
+
+    name: Name
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    policy: Policy = Policy.NONE
+    references: tuple[str, ...] = ()
+    language: Language = Language.CHINESE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Ports the daemons use, the same on both nodes."""
+
+    heartbeat: Port = 14338
+    discovery: Port = 17968
+    peer: Port = 17969
+    management: Port = 25792
+    console: Port = 7700
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEnd:
+    """One node's end of a heartbeat link: an interface, and its address with or without prefix length."""
+
+    nic: Annotated[str, Meta(pattern="^[^/\\s]{1,15}$")]
+    address: str
+
+    @property
+    def ip(self) -> str:
+        """The address alone."""
+        return str(ipaddress.ip_interface(self.address).ip)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSection:
+    """One of the two nodes. Node 0 is the one that initialised the cluster."""
+
+    name: Name
+    id: Annotated[int, Meta(ge=0, le=1)]
+    description: Description = ""
+    certificate: Annotated[str, Meta(max_length=16384)] = ""
+    certificate_sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    links: dict[str, LinkEnd] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSection:
+    """One resource of a tree: its kind, the kind's settings, and when to worry about it."""
+
+    name: Name
+    kind: str
+    after: tuple[str, ...] = ()
+    settings: Settings = field(default_factory=dict)
+    per_node: dict[str, Settings] = field(default_factory=dict)
+    detectors: tuple[Settings, ...] = ()
+    start_timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 120.0
+    stop_timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 60.0
+    check_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
+    abnormal_stop_count_max: Annotated[int, Meta(ge=0, le=1000)] = 3
+    abnormal_stop_window_s: Annotated[float, Meta(gt=0, le=86400)] = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSection:
+    """One resource tree; `hosts` in order of preference."""
+
+    name: Name
+    id: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    hosts: tuple[str, ...]
+    start_mode: StartMode = StartMode.AUTO
+    switch_policy: SwitchPolicy = SwitchPolicy.BY_PRIORITY
+    failback: Failback = Failback.PREFERRED
+    hold_down_s: Annotated[float, Meta(ge=0, le=86400)] = 60.0
+    start_failure: StartFailure = StartFailure.NEXT_HOST
+    stop_failure: StopFailure = StopFailure.WAIT
+    resources: tuple[ResourceSection, ...] = ()
+
+    def resource(self, name: str) -> ResourceSection | None:
+        """Return the resource called `name`, or None."""
+        return next((r for r in self.resources if r.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Password:
+    """The cluster password as scrypt made it; `initial` while it is still the one everybody knows."""
+
+    salt: Hex
+    hash: Hex
+    n: Annotated[int, Meta(ge=2, le=2**20)] = 2**15
+    r: Annotated[int, Meta(ge=1, le=64)] = 8
+    p: Annotated[int, Meta(ge=1, le=16)] = 1
+    initial: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The whole replicated configuration. `parent_digest` is the digest of the generation before this one."""
+
+    cluster: ClusterSection
+    nodes: tuple[NodeSection, ...]
+    links: tuple[str, ...] = ()
+    """Names of the heartbeat links, the most preferred first."""
+    trees: tuple[TreeSection, ...] = ()
+    timing: Timing = field(default_factory=Timing)
+    ports: Ports = field(default_factory=Ports)
+    password: Password | None = None
+    generation: Annotated[int, Meta(ge=0, le=2**63)] = 1
+    parent_digest: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    format: int = FORMAT
+
+    def node(self, name: str) -> NodeSection | None:
+        """Return the node called `name`, or None."""
+        return next((n for n in self.nodes if n.name == name), None)
+
+    def tree(self, name: str) -> TreeSection | None:
+        """Return the tree called `name`, or None."""
+        return next((t for t in self.trees if t.name == name), None)
+
+    def peer_of(self, name: str) -> NodeSection | None:
+        """Return the other node, or None while `name` is alone."""
+        return next((n for n in self.nodes if n.name != name), None)
+
+    def cluster_for(self, us: str) -> Cluster:
+        """Return what the core of node `us` needs to know; KeyError when there is no such node."""
+        if self.node(us) is None:
+            raise KeyError(us)
+        peer = self.peer_of(us)
+        return Cluster(
+            us=us,
+            peer=peer.name if peer else "",
+            links=self.links,
+            timing=self.timing,
+            policy=self.cluster.policy,
+            references=self.cluster.references,
+            trees=tuple(_tree_spec(tree) for tree in self.trees),
+            generation=self.generation,
+            first_node=next((n.name for n in self.nodes if n.id == 0), ""),
+        )
+
+
+def settings_on(resource: ResourceSection, node: str) -> Mapping[str, object]:
+    """Return the settings of `resource` as they are on `node`."""
+    return {**resource.settings, **resource.per_node.get(node, {})}
+
+
+def _tree_spec(tree: TreeSection) -> TreeSpec:
+    return TreeSpec(
+        name=tree.name,
+        id=tree.id,
+        hosts=tree.hosts,
+        resources=tuple(
+            ResourceSpec(
+                name=resource.name,
+                kind=resource.kind,
+                after=resource.after,
+                abnormal_stop_count_max=resource.abnormal_stop_count_max,
+                abnormal_stop_window_s=resource.abnormal_stop_window_s,
+            )
+            for resource in tree.resources
+        ),
+        start_mode=tree.start_mode,
+        switch_policy=tree.switch_policy,
+        failback=tree.failback,
+        hold_down_s=tree.hold_down_s,
+        start_failure=tree.start_failure,
+    )

@@ -161,7 +161,7 @@ class Document:
     timing: Timing = field(default_factory=Timing)
     ports: Ports = field(default_factory=Ports)
     password: Password | None = None
-    generation: Annotated[int, Meta(ge=0, le=2**63)] = 1
+    generation: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 1
     parent_digest: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     format: int = FORMAT
 

@@ -121,17 +121,15 @@ class Api:
         for door in list(self.doors):
             await self.close_door(door)
 
-    def forget_peer(self) -> None:
-        """The pinned certificate has changed: whoever was trusted for the old one has to come again."""
-        for door in self.doors:
-            door.show_out(Right.PEER)
-
     async def answer(self, request: Request, caller: Caller) -> Answer:
         """Answer one request, or raise the `Refusal` to answer with."""
         verb = self._verbs.get(request.verb)
         if verb is None:
             text = say("this version of ServHA does not know the call {verb}", verb=request.verb)
             raise Refusal(Code.USAGE, text)
+        if caller.right is Right.PEER and not self._is_peer(caller):
+            # The configuration has changed since it came in: it is the peer no more.
+            caller.right = Right.STRANGER
         if caller.right not in verb.rights:
             raise Refusal(Code.NOT_PERMITTED, _why_not(request.verb, caller))
         try:
@@ -180,12 +178,18 @@ class Api:
         if caller.door is DoorKind.LOCAL:
             caller.right = Right.ADMINISTRATOR
         elif caller.door is DoorKind.PEER and caller.certificate_sha256:
-            peer = peer_of(self._current(), self._us())
             # TLS has already refused every other certificate; the comparison makes it a fact, not a belief.
-            if peer is None or peer.certificate_sha256 != caller.certificate_sha256:
+            if not self._is_peer(caller):
                 text = say("this certificate is not the one that the cluster knows for the other node")
                 raise Refusal(Code.NOT_PERMITTED, text)
-            caller.name, caller.right = peer.name, Right.PEER
+            caller.right = Right.PEER
+
+    def _is_peer(self, caller: Caller) -> bool:
+        peer = peer_of(self._current(), self._us())
+        if peer is None or peer.certificate_sha256 != caller.certificate_sha256:
+            return False
+        caller.name = peer.name
+        return True
 
     async def _login(self, args: Args, caller: Caller) -> Json:
         if caller.door is not DoorKind.MANAGEMENT:

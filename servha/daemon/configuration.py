@@ -7,12 +7,15 @@ peer: replicate.py carries a change to it, follow.py takes one from it, join.py 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 
 from servha.config.store import NotStaged
 from servha.core.words import Text, say
 from servha.daemon.shelf import Shelf, Version
 from servha.wire.rpc import Code, Json, Refusal
+
+_log = logging.getLogger(__name__)
 
 
 class Configuration:
@@ -99,7 +102,10 @@ class Configuration:
             if self._current is None or self._current.digest != version.digest:
                 raise Refusal(Code.FAILED, _not_written(error)) from error
         self._current, self._staged = version, None
-        self._in_force(version)
+        try:
+            self._in_force(version)
+        except Exception:  # noqa: BLE001 - it is in force, and the other node has to be told so
+            _log.exception("generation %s is in force; somebody could not cope with it", version.generation)
         return version
 
     async def put_in_force(self, version: Version) -> Version:

@@ -123,12 +123,6 @@ class Door:
         """How many connections there are."""
         return len(self._inside)
 
-    def show_out(self, right: Right) -> None:
-        """End every connection with this right: its reason to be trusted is gone."""
-        for visit, task in list(self._inside.items()):
-            if visit.caller.right is right:
-                task.cancel()
-
     async def close(self) -> None:
         """Stop listening and end every connection."""
         self._accepting.cancel()
@@ -220,9 +214,9 @@ class _Visit:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_READ_BYTES, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        context = self.door.context()
         timing = {"ssl_handshake_timeout": tls.HANDSHAKE_S, "ssl_shutdown_timeout": tls.SHUTDOWN_S}
         try:
+            context = self.door.context()
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol, self.connected, ssl=context, **(timing if context else {})
             )

@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from servha.config.document import Document, NodeSection
 from servha.core.words import Text, say
 from servha.daemon import tls
 from servha.daemon.door import keep_watch
@@ -51,6 +52,7 @@ class Way:
     address: str
     port: int
     nic: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class PeerChannel:
         self._where = where
         self._open: Connection | None = None
         self._dialling = asyncio.Lock()
+        self._called: PeerAddress | None = None
         self._last_failed = ""
         self._keeper: asyncio.Task[None] | None = None
         self.trouble: Text | None = None
@@ -94,6 +97,11 @@ class PeerChannel:
     def link(self) -> str:
         """The link in use; empty while there is no connection."""
         return self._open.way.link if self._open is not None and self._open.alive else ""
+
+    @property
+    def address(self) -> PeerAddress | None:
+        """What the connection in use was made with; None while there is none."""
+        return self._called
 
     def start(self) -> None:
         """Keep a connection open from now on, so that the first call does not pay for it."""
@@ -184,7 +192,7 @@ class PeerChannel:
                     self._last_failed = way.link
                     self.trouble = _dial_trouble(peer, way, error)
                 else:
-                    self.trouble = None
+                    self.trouble, self._called = None, peer
                     return self._open
             raise Unreachable(Code.TRY_AGAIN, self._unreachable(), maybe_done=False)
 
@@ -344,6 +352,8 @@ async def dial(way: Way, context: ssl.SSLContext) -> Connection:
         keep_watch(connected)
         if way.nic:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, way.nic.encode())
+        if way.source:
+            connected.bind((way.source, 0))
         await loop.sock_connect(connected, (way.address, way.port))
         reader, writer = await asyncio.open_connection(
             sock=connected,
@@ -381,18 +391,19 @@ def _dial_trouble(peer: PeerAddress, way: Way, error: Exception) -> Text:
     )
 
 
-def ways_to(
-    node: Mapping[str, Json], links: Sequence[str], port: int, nics: Mapping[str, str]
-) -> tuple[Way, ...]:
-    """Return the ways to `node` as it stands in the configuration, in the order of `links`.
+def ways_to(peer: NodeSection, ours: NodeSection, document: Document, *, by_nic: bool) -> tuple[Way, ...]:
+    """Return the ways from us to `peer`, the most preferred link first.
 
-    `nics` says which interface of ours belongs to a link; a link that is not in it is left to routing.
+    `by_nic` sends over the link's own interface, whatever the routes say (this needs root).
     """
-    own = node.get("links")
-    ways: list[Way] = []
-    for link in links:
-        there = own.get(link) if isinstance(own, Mapping) else None
-        address = there.get("address") if isinstance(there, Mapping) else None
-        if isinstance(address, str):
-            ways.append(Way(link, address.split("/")[0], port, nics.get(link, "")))
-    return tuple(ways)
+    return tuple(
+        Way(
+            link,
+            peer.links[link].ip,
+            document.ports.peer,
+            nic=ours.links[link].nic if by_nic else "",
+            source=ours.links[link].ip,
+        )
+        for link in document.links
+        if link in peer.links and link in ours.links
+    )

@@ -17,23 +17,24 @@ from argparse_manpage.manpage import Manpage
 
 from servha import __version__
 
-# program -> the module whose make_parser() returns its parser
-PROGRAMS = {"servha": "servha.cli.main", "servhad": "servha.daemon.main"}
+# program -> what makes its parser
+PROGRAMS = {"servha": "servha.cli.main:make_parser", "servhad": "servha.daemon.main:parser"}
 
 
-def parser_of(module: str) -> argparse.ArgumentParser:
-    """The parser of a program; every program has `make_parser()` beside `main()`."""
-    parser = importlib.import_module(module).make_parser()
+def parser_of(program: str) -> argparse.ArgumentParser:
+    """The parser of a program, as the program itself makes it."""
+    module, _, function = PROGRAMS[program].partition(":")
+    parser = getattr(importlib.import_module(module), function)()
     if not isinstance(parser, argparse.ArgumentParser):
-        sys.exit(f"{module}.make_parser() gives no ArgumentParser")
+        sys.exit(f"{PROGRAMS[program]} makes no ArgumentParser")
     return parser
 
 
 def write_pages(folder: Path) -> list[Path]:
     """Write man8/, bash/ and zsh/ below `folder`; return what was written."""
     pages = {}
-    for program, module in PROGRAMS.items():
-        parser = parser_of(module)
+    for program in PROGRAMS:
+        parser = parser_of(program)
         parser.prog = program
         manpage = Manpage(parser, format="single-commands-section")
         manpage.section = "8"

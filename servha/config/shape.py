@@ -177,8 +177,11 @@ class Document:
         """Return the other node, or None while `name` is alone."""
         return next((n for n in self.nodes if n.name != name), None)
 
-    def cluster_for(self, us: str) -> Cluster:
-        """Return what the core of node `us` needs to know; KeyError when there is no such node."""
+    def cluster_for(self, us: str, digest: str = "") -> Cluster:
+        """Return what the core of node `us` needs to know; KeyError when there is no such node.
+
+        `digest` is `short_digest` of this document, where beats are to carry it.
+        """
         if self.node(us) is None:
             raise KeyError(us)
         peer = self.peer_of(us)
@@ -189,8 +192,9 @@ class Document:
             timing=self.timing,
             policy=self.cluster.policy,
             references=self.cluster.references,
-            trees=tuple(_tree_spec(tree) for tree in self.trees),
+            trees=tuple(_tree_spec(tree, us) for tree in self.trees),
             generation=self.generation,
+            digest=digest,
             first_node=next((n.name for n in self.nodes if n.id == 0), ""),
         )
 
@@ -200,7 +204,16 @@ def settings_on(resource: ResourceSection, node: str) -> Mapping[str, object]:
     return {**resource.settings, **resource.per_node.get(node, {})}
 
 
-def _tree_spec(tree: TreeSection) -> TreeSpec:
+def virtual_address(resource: ResourceSection, node: str) -> str:
+    """Return the address that the resource brings to the wire on `node`, without prefix length; or nothing."""
+    found = settings_on(resource, node).get("address")
+    try:
+        return str(ipaddress.ip_interface(found).ip) if isinstance(found, str) else ""
+    except ValueError:
+        return ""
+
+
+def _tree_spec(tree: TreeSection, us: str) -> TreeSpec:
     return TreeSpec(
         name=tree.name,
         id=tree.id,
@@ -210,6 +223,7 @@ def _tree_spec(tree: TreeSection) -> TreeSpec:
                 name=resource.name,
                 kind=resource.kind,
                 after=resource.after,
+                virtual_address=virtual_address(resource, us),
                 abnormal_stop_count_max=resource.abnormal_stop_count_max,
                 abnormal_stop_window_s=resource.abnormal_stop_window_s,
             )

@@ -1,4 +1,4 @@
-"""What changes from one document to the next, a sentence for each change: the plan an administrator agrees to.
+"""What changes from one document to the next, a sentence each: the plan an administrator agrees to.
 
 Values are shown as they stand in the file. Passwords and certificates are named and never shown. Whether a
 change interrupts something that runs is not known here.

@@ -205,7 +205,7 @@ def settings_on(resource: ResourceSection, node: str) -> Mapping[str, object]:
 
 
 def virtual_address(resource: ResourceSection, node: str) -> str:
-    """Return the address that the resource brings to the wire on `node`, without prefix length; or nothing."""
+    """Return the address that the resource brings to the wire on `node`, without its prefix length; or ""."""
     found = settings_on(resource, node).get("address")
     try:
         return str(ipaddress.ip_interface(found).ip) if isinstance(found, str) else ""

@@ -54,7 +54,8 @@ class FirstNode:
         self._configuration.must_have_none()
         node = needed_word(args, "node")
         ends = ends_here(part(args, "links"), self._interfaces())
-        record = await chosen_password(word(args, "password") or INITIAL_PASSWORD, self._desk)
+        password = word(args, "password") or INITIAL_PASSWORD
+        record = await chosen_password(password, self._desk, initial_allowed=True)
         await self._identity.make_certificate(node)
         async with self._configuration.turn:
             self._configuration.must_have_none()
@@ -109,12 +110,14 @@ class FirstNode:
         return first
 
 
-async def chosen_password(password: str, desk: PasswordDesk) -> PasswordRecord:
-    """Return the record of a password that a person chose; the initial one is kept as such.
+async def chosen_password(
+    password: str, desk: PasswordDesk, *, initial_allowed: bool = False
+) -> PasswordRecord:
+    """Return the record of a password that a person chose; the initial one only where it is allowed.
 
     Raises `Refusal` with every reason why it may not be taken.
     """
-    problems = password_problems(password) if password != INITIAL_PASSWORD else []
+    problems = password_problems(password) if not (initial_allowed and password == INITIAL_PASSWORD) else []
     if problems:
         found = [Problem("password", because) for because in problems]
         raise Refusal(

@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,7 @@ class Identity:
 
     def fingerprint(self) -> str:
         """Return the certificate's SHA-256 in hexadecimal."""
-        return certificate_fingerprint(self.pem())
+        return _fingerprint(self.certificate, self.certificate.stat().st_mtime_ns)
 
     def read_cluster_key(self) -> bytes:
         """Return the cluster's 32 secret bytes. Raises `Refusal` when they are missing or damaged."""
@@ -127,3 +128,9 @@ class Identity:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@lru_cache(maxsize=4)
+def _fingerprint(certificate: Path, _changed_ns: int) -> str:
+    # Asked with every call of the peer; read again only when the file is another one.
+    return certificate_fingerprint(certificate.read_text(encoding="ascii"))

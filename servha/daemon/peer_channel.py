@@ -174,6 +174,9 @@ class PeerChannel:
             await asyncio.sleep(wait_s)
 
     async def _connection(self) -> Connection:
+        peer = self._where()
+        if self._open is not None and self._called != peer:
+            self.hang_up()  # its certificate or its addresses have changed
         if self._open is not None and self._open.alive:
             return self._open
         async with self._dialling:

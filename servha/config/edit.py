@@ -69,7 +69,7 @@ def create_tree(base: Document, name: str, **settings: object) -> Edited:
     return _edited(base, change)
 
 
-def edit_tree(base: Document, name: str, **settings: object) -> Edited:
+def edit_tree(base: Document, name: str, /, **settings: object) -> Edited:
     """Change settings of a tree; a new `name` renames it."""
     return _edited(base, lambda data: _tree(data, name).update(settings))
 
@@ -93,7 +93,7 @@ def create_resource(base: Document, tree: str, name: str, kind: str, **settings:
     return _edited(base, change)
 
 
-def edit_resource(base: Document, tree: str, name: str, **settings: object) -> Edited:
+def edit_resource(base: Document, tree: str, name: str, /, **settings: object) -> Edited:
     """Change a resource; what is given replaces what was there, `settings` and `per_node` as a whole.
 
     A new `name` is followed by the resources that come after it.
@@ -233,7 +233,7 @@ def set_arbitration(base: Document, *, policy: str, references: Sequence[str]) -
     return edit_cluster(base, policy=policy, references=list(references))
 
 
-def edit_cluster(base: Document, **settings: object) -> Edited:
+def edit_cluster(base: Document, /, **settings: object) -> Edited:
     """Change the cluster's name, policy, references or language."""
     return _edited(base, lambda data: data["cluster"].update(settings))
 
@@ -243,7 +243,7 @@ def edit_ports(base: Document, **ports: int) -> Edited:
     return _edited(base, lambda data: data["ports"].update(ports))
 
 
-def edit_node(base: Document, name: str, **settings: object) -> Edited:
+def edit_node(base: Document, name: str, /, **settings: object) -> Edited:
     """Change what is said of a node, such as its description."""
     return _edited(base, lambda data: _node(data, name).update(settings))
 

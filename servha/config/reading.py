@@ -239,6 +239,10 @@ def _bound(sign: str, value: str, bound: str) -> Text:
 def _form(pattern: str) -> Text:
     if pattern.startswith("^[A-Za-z0-9_][A-Za-z0-9_.-]"):
         return say("use 1 to 64 letters, digits, _ . and -, beginning with a letter, a digit or _")
+    if pattern.startswith("^/"):
+        return say("write an absolute path")
+    if pattern.startswith("^[^/"):
+        return say("write the name of a network interface, such as eth0")
     if "0-9a-f" in pattern:
         return say("write it in hexadecimal digits: {pattern}", pattern=pattern)
     return say("it must match {pattern}", pattern=pattern)

@@ -106,18 +106,28 @@ class ConfigChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class TreeRemembered:
-    """At start: what stable memory and a look at the machine say about one tree here.
+class TreeMemory:
+    """What stable memory and a look at the machine say about one tree.
 
     `steps` holds what was found running; a daemon that was killed finds its resources running and adopts them.
     """
 
-    now_s: float
     tree: str
     phase: Phase
     ownership: int
     order: Order
     steps: tuple[tuple[str, Step], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The first event of a daemon's life: everything it remembers, at once.
+
+    All trees come in one event, so that no beat ever says that a tree is off which is merely not looked at yet.
+    """
+
+    now_s: float
+    trees: tuple[TreeMemory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,6 @@ Event = (
     | ActionFinished
     | OrderGiven
     | ConfigChanged
-    | TreeRemembered
+    | Remembered
     | Leaving
 )

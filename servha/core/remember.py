@@ -18,10 +18,10 @@ from servha.core.events import (
     OrderGiven,
     PeerProbed,
     ReferenceProbed,
+    Remembered,
     ResourceReported,
     Tick,
     TreeAddressesProbed,
-    TreeRemembered,
 )
 from servha.core.membership import membership_for
 from servha.core.model import Action, Cluster, Phase, ResourceState, Step, TreeSpec
@@ -79,25 +79,29 @@ def remember(state: State, event: Event) -> State:
             return with_tree(state, replace(tree, order=order))
         case ConfigChanged(cluster=cluster):
             return configured(state, cluster)
-        case TreeRemembered(tree=name):
-            tree = state.tree(name)
-            if tree is None:
-                return state
-            found = replace(
-                tree,
-                phase=event.phase,
-                ownership=event.ownership,
-                order=event.order,
-                steps=event.steps,
-                since_s=now_s,
-            )
-            return with_tree(state, found)
+        case Remembered(trees=memories):
+            for memory in memories:
+                tree = state.tree(memory.tree)
+                if tree is not None:
+                    found = replace(
+                        tree,
+                        phase=memory.phase,
+                        ownership=memory.ownership,
+                        order=memory.order,
+                        steps=memory.steps,
+                        since_s=now_s,
+                    )
+                    state = with_tree(state, found)
+            return state
         case Leaving(stop_trees=stop_trees):
             return replace(state, leaving=True, stopping=stop_trees)
 
 
 def _learn_from_peer(state: State) -> State:
-    """Take over what a beat knows better: newer orders and higher ownership numbers."""
+    """Take over what a beat knows better: newer orders and higher ownership numbers.
+
+    Two orders of the same number were given on both nodes at once; that of the first node stands.
+    """
     report = state.membership.report
     if report is None:
         return state
@@ -107,7 +111,9 @@ def _learn_from_peer(state: State) -> State:
         if tree is None:
             continue
         learned = tree
-        if told.order.number > tree.order.number:
+        if told.order.number > tree.order.number or (
+            told.order.number == tree.order.number and state.cluster.first_node == state.cluster.peer
+        ):
             learned = replace(learned, order=told.order)
         if told.ownership > tree.ownership and not tree.phase.holds and tree.phase is not Phase.WANTED:
             learned = replace(learned, ownership=told.ownership)

@@ -11,11 +11,13 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from servha.core import effects as fx
 from servha.core import events as ev
 from servha.core.engine import Engine
 from servha.core.model import Action, Cluster, JournalEntry, Order, Phase, Report, ResourceState, Step
+from servha.core.state import TreeState
 from servha.core.words import say
 
 PUBLIC = "public"
@@ -152,14 +154,13 @@ class World:
         machine.daemon_up = True
         incarnation = f"{node}/{machine.boot_number}/{self._counter}"
         machine.engine = Engine(machine.cluster, incarnation=incarnation, now_s=self.now_s)
+        memories = []
         for spec in machine.cluster.trees:
             ownership, order = machine.memory.get(spec.name, (0, Order()))
             steps = tuple((r.name, Step.ON) for r in spec.resources if (spec.name, r.name) in machine.running)
-            phase = Phase.OFF
-            if steps:
-                phase = machine.volatile.get(spec.name, Phase.STOPPING)
-            self._tell(node, ev.TreeRemembered(self.now_s, spec.name, phase, ownership, order, steps))
-        self._wake(node)
+            phase = machine.volatile.get(spec.name, Phase.STOPPING) if steps else Phase.OFF
+            memories.append(ev.TreeMemory(spec.name, phase, ownership, order, steps))
+        self._tell(node, ev.Remembered(self.now_s, tuple(memories)))
 
     def pause(self, node: str) -> None:
         """Stop the daemon's process; the kernel and what runs go on."""
@@ -204,10 +205,13 @@ class World:
             return
         for effect in machine.engine.handle(event):
             self._carry_out(node, machine, effect)
-        engine = machine.engine
-        for tree in engine.state.trees if engine is not None else ():
+        for tree in self._state_of(machine):
             machine.volatile[tree.name] = tree.phase
         self._arm(node)
+
+    def _state_of(self, machine: Machine) -> tuple[TreeState, ...]:
+        """Return the trees as the daemon sees them; nothing once it has said farewell."""
+        return machine.engine.state.trees if machine.engine is not None else ()
 
     def _arm(self, node: str) -> None:
         machine = self.machines[node]
@@ -245,11 +249,8 @@ class World:
             case fx.ProbeReferences():
                 reached = node not in self.reference_cut and node not in self.public_cut
                 for address in machine.cluster.references:
-                    self._probe(
-                        node,
-                        reached,
-                        lambda now_s, asked_s, a=address, r=reached: ev.ReferenceProbed(now_s, a, r, asked_s),
-                    )
+                    probed = partial(_reference_probed, address, reached)
+                    self._probe(node, reached, probed)
             case fx.ProbePeer():
                 peer = machine.cluster.peer
                 answered = self._host_answers(node, peer)
@@ -328,3 +329,7 @@ class World:
         if self.cut & {(PUBLIC, node), (PUBLIC, peer)}:
             return ""
         return peer if any(t == tree for t, _ in self.machines[peer].running) else ""
+
+
+def _reference_probed(address: str, answered: bool, now_s: float, asked_s: float) -> ev.Event:  # noqa: FBT001
+    return ev.ReferenceProbed(now_s, address, answered, asked_s)

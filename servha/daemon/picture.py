@@ -1,0 +1,215 @@
+"""What this node shows of itself: the core's state as plain data for the command line, the console and the peer.
+
+Every state comes with its reason and its age. Nothing is decided and nothing is asked here.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import servha
+from servha.config.document import Document
+from servha.core.arbitration import guarantee
+from servha.core.membership import LinkView
+from servha.core.model import Phase, TreeSpec
+from servha.core.situations import parked, peer_health, real_references, side_here, their_side
+from servha.core.state import State
+from servha.core.words import Text, as_dict, say
+from servha.daemon.alarms import StandingAlarms
+
+SCHEMA_VERSION = 1
+LINK_WORDS = {"unknown": "unknown", "up": "up", "late": "late", "warned": "late", "dead": "dead"}
+
+Shown = dict[str, Any]
+
+
+def picture(
+    document: Document, state: State, alarms: StandingAlarms, *, started_s: float, events_missed: int
+) -> Shown:
+    """Return everything `servha status` shows, from this node's point of view."""
+    cluster, now_s = state.cluster, state.now_s
+    report = state.membership.report
+    promised = guarantee(cluster.policy)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "node": cluster.us,
+        "cluster": {
+            "name": document.cluster.name,
+            "id": document.cluster.id,
+            "generation": document.generation,
+            "policy": str(cluster.policy),
+            "guarantee": {"level": promised.level, "text": as_dict(promised.text)},
+        },
+        "standing": str(state.standing),
+        "standing_because": as_dict(state.standing_because),
+        "nodes": [_us(document, state), *([_peer(document, state)] if cluster.peer else [])],
+        "arbitration": {
+            "policy": str(cluster.policy),
+            "references": [_reference(state, address) for address in cluster.references],
+            "right": str(state.right),
+            "because": as_dict(state.right_because),
+            "otherwise": as_dict(state.right_otherwise),
+        },
+        "trees": [_tree(state, spec) for spec in cluster.trees],
+        "alarms": [
+            {
+                "key": key,
+                "severity": a.severity,
+                "text": as_dict(a.text),
+                "since_s": round(now_s - a.since_s, 1),
+            }
+            for key, a in alarms.standing.items()
+        ],
+        "config": {
+            "generation": document.generation,
+            "digest": cluster.digest,
+            "peer_generation": report.generation if report is not None else None,
+        },
+        "daemon": {
+            "pid": os.getpid(),
+            "up_s": round(now_s - started_s, 1),
+            "version": servha.__version__,
+            "events_missed": events_missed,
+        },
+    }
+
+
+def _us(document: Document, state: State) -> Shown:
+    node = document.node(state.cluster.us)
+    return {
+        "name": state.cluster.us,
+        "us": True,
+        "health": "alive",
+        "health_because": as_dict(say("this node")),
+        "standing": str(state.standing),
+        "links": [
+            {
+                "name": view.name,
+                "nic": node.links[view.name].nic if node and view.name in node.links else "",
+                "address": node.links[view.name].ip if node and view.name in node.links else "",
+                "state": LINK_WORDS[view.health(state.now_s, state.cluster.timing)],
+                "silent_s": _age(view, state),
+                "carrier": view.carrier,
+            }
+            for view in state.membership.links
+        ],
+    }
+
+
+def _age(view: LinkView, state: State) -> float | None:
+    silent_s = view.silent_s(state.now_s)
+    return None if silent_s is None else round(silent_s, 3)
+
+
+def _peer(document: Document, state: State) -> Shown:
+    node = document.node(state.cluster.peer)
+    report = state.membership.report
+    health = peer_health(state)
+    silent_s = state.membership.silent_s(state.now_s)
+    if silent_s == float("inf"):
+        because: Text = say("nothing was heard of it since this daemon started")
+    else:
+        because = say("last heard {silent_s} s ago", silent_s=round(silent_s, 2))
+    return {
+        "name": state.cluster.peer,
+        "us": False,
+        "health": str(health),
+        "health_because": as_dict(because),
+        "standing": str(report.standing) if report is not None and health in ("alive", "suspect") else "",
+        "links": [
+            {
+                "name": view.name,
+                "nic": node.links[view.name].nic if node and view.name in node.links else "",
+                "address": node.links[view.name].ip if node and view.name in node.links else "",
+                "state": "unknown" if report is None else ("up" if view.they_hear_us else "dead"),
+                "silent_s": None,
+                "carrier": None,
+            }
+            for view in state.membership.links
+        ],
+    }
+
+
+def _reference(state: State, address: str) -> Shown:
+    probe = dict(state.references).get(address)
+    if address not in real_references(state) or probe is None or probe.asked_s is None:
+        return {"address": address, "answers": None, "age_s": None}
+    return {
+        "address": address,
+        "answers": bool(probe.answered_by),
+        "age_s": round(max(0.0, state.now_s - probe.asked_s), 2),
+    }
+
+
+def _tree(state: State, spec: TreeSpec) -> Shown:
+    tree = state.tree(spec.name)
+    assert tree is not None
+    told = their_side(state, spec)
+    in_contact = peer_health(state) in ("alive", "suspect")
+    _, against = side_here(state, spec, tree)
+    sides: dict[str, Shown] = {
+        state.cluster.us: {
+            "phase": str(tree.phase),
+            "ownership": tree.ownership,
+            "fitness": str(tree.fitness),
+            "parked": str(parked(tree)),
+            "because": as_dict(tree.because),
+            "against": as_dict(against),
+        }
+    }
+    if state.cluster.peer:
+        sides[state.cluster.peer] = {
+            "phase": str(told.phase) if in_contact else "unknown",
+            "ownership": told.ownership,
+            "fitness": str(told.fitness) if in_contact else "unknown",
+            "parked": str(told.parked),
+            "because": as_dict(Text("")),
+            "against": as_dict(Text("")),
+        }
+    running_on = ""
+    if tree.phase is Phase.RUNNING:
+        running_on = state.cluster.us
+    elif in_contact and told.phase is Phase.RUNNING:
+        running_on = state.cluster.peer
+    return {
+        "name": spec.name,
+        "id": spec.id,
+        "order": {"number": tree.order.number, "goal": str(tree.order.goal), "pin": tree.order.pin},
+        "hosts": list(spec.hosts),
+        "phase_by_node": sides,
+        "running_on": running_on,
+        "since_s": round(state.now_s - tree.since_s, 1),
+        "resources": [
+            {
+                "name": r.name,
+                "kind": r.kind,
+                "after": list(r.after),
+                "step": str(tree.step(r.name)),
+                "state": str(tree.finding(r.name).state),
+                "because": as_dict(tree.finding(r.name).because),
+                "since_s": round(state.now_s - tree.finding(r.name).since_s, 1),
+            }
+            for r in spec.resources
+        ],
+    }
+
+
+def with_peer(ours: Shown, theirs: Shown | None) -> Shown:
+    """Return our picture with what only the peer knows put in: its reasons, and its resources where it runs."""
+    if not theirs:
+        return ours
+    their_trees = {t["name"]: t for t in theirs.get("trees", ())}
+    peer = theirs.get("node", "")
+    for tree in ours["trees"]:
+        known = their_trees.get(tree["name"])
+        if known is None or peer not in tree["phase_by_node"]:
+            continue
+        tree["phase_by_node"][peer] = known["phase_by_node"][peer]
+        if tree["running_on"] == peer:
+            tree["resources"], tree["since_s"] = known["resources"], known["since_s"]
+    their_links = {n["name"]: n["links"] for n in theirs.get("nodes", ()) if n.get("us")}
+    for node in ours["nodes"]:
+        if node["name"] == peer and peer in their_links:
+            node["links"] = their_links[peer]
+    return ours

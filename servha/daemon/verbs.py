@@ -1,0 +1,206 @@
+"""What an administrator, the console and the peer may ask of a running node: the inside of each verb.
+
+Who may ask is decided in api.py, what follows from an order in the core. Here a request is checked against what is
+known, and refused with the reason and the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from servha.config.document import Document
+from servha.core.model import Goal, Order
+from servha.core.situations import CONTACT, peer_health
+from servha.core.words import say
+from servha.daemon.arguments import needed_word, word, yes
+from servha.daemon.caller import Caller
+from servha.daemon.journal import Journal, Told
+from servha.daemon.metrics import exposition
+from servha.daemon.node import ClusterNode
+from servha.daemon.peer_channel import PeerChannel
+from servha.daemon.picture import Shown, picture, with_peer
+from servha.wire.rpc import Args, Code, Json, Refusal
+
+PEER_LOOK_S = 0.4
+"""How long status and why wait for the peer's part; without it they show this node's."""
+
+WHY_COUNT_MAX = 500
+
+
+class Verbs:
+    """The verbs about a cluster in being. `node` gives the running node, or None while there is no cluster."""
+
+    def __init__(
+        self,
+        *,
+        node: Callable[[], ClusterNode | None],
+        channel: PeerChannel,
+        journal: Journal,
+        started_s: float,
+    ) -> None:
+        self._node = node
+        self._channel = channel
+        self._journal = journal
+        self._started_s = started_s
+
+    async def status(self, _args: Args, _caller: Caller) -> Json:
+        """status {}: everything, from this node's point of view, with the peer's details where it answers."""
+        node = self._must_run()
+        ours = self._picture(node)
+        theirs: Any = None
+        if peer_health(node.state) in CONTACT:
+            theirs = await self._ask_peer("peer.status", {})
+        return with_peer(ours, theirs if isinstance(theirs, dict) else None)
+
+    async def peer_status(self, _args: Args, _caller: Caller) -> Json:
+        """peer.status {}: this node's picture, for the other one's."""
+        return self._picture(self._must_run())
+
+    async def journal(self, args: Args, _caller: Caller) -> Json | AsyncGenerator[Json, None]:
+        """journal {since, limit, follow}: entries of this node; with `follow` also those to come."""
+        since = args.get("since")
+        limit = args.get("limit")
+        found = self._journal.last(
+            since=since if isinstance(since, int) else 0, limit=limit if isinstance(limit, int) else 200
+        )
+        if not yes(args, "follow"):
+            return {"schema_version": 1, "entries": found}
+        return self._follow(found, since if isinstance(since, int) else 0)
+
+    async def _follow(self, found: list[Told], since: int) -> AsyncGenerator[Json, None]:
+        newest = found[-1]["id"] if found else since
+        yield {"schema_version": 1, "entries": found}
+        async for line in self._journal.follow(since=newest):
+            yield {"schema_version": 1, "entries": [line]}
+
+    async def why(self, args: Args, _caller: Caller) -> Json:
+        """why {tree, limit}: the journals of both nodes in one, oldest first."""
+        node = self._must_run()
+        tree = word(args, "tree")
+        if tree and node.document.tree(tree) is None:
+            raise Refusal(Code.NO_SUCH, _no_tree(node.document, tree))
+        entries = self._journal.last(limit=WHY_COUNT_MAX)
+        theirs: Any = None
+        if node.document.peer_of(node.us) is not None:
+            theirs = await self._ask_peer("peer.journal", {"limit": WHY_COUNT_MAX})
+        missing = not isinstance(theirs, dict)
+        if isinstance(theirs, dict):
+            entries = sorted(
+                [*entries, *theirs.get("entries", ())], key=lambda e: (e["at"], e["node"], e["id"])
+            )
+        if tree:
+            entries = [e for e in entries if _is_about(e["subject"], tree)]
+        return {
+            "schema_version": 1,
+            "tree": tree,
+            "entries": entries[-WHY_COUNT_MAX:],
+            "peer_missing": missing,
+        }
+
+    async def peer_journal(self, args: Args, _caller: Caller) -> Json:
+        """peer.journal {limit}: this node's entries, for the other one's `why`."""
+        limit = args.get("limit")
+        return {"entries": self._journal.last(limit=limit if isinstance(limit, int) else 200)}
+
+    async def order(self, args: Args, caller: Caller) -> Json:
+        """order {tree, verb, node}: start, stop, move or release a tree; the number it got comes back."""
+        node = self._must_run()
+        name, verb, where = needed_word(args, "tree"), needed_word(args, "verb"), word(args, "node")
+        spec, tree = node.document.tree(name), node.state.tree(name)
+        if spec is None or tree is None:
+            raise Refusal(Code.NO_SUCH, _no_tree(node.document, name))
+        if verb not in ("start", "stop", "move", "release"):
+            raise Refusal(Code.USAGE, say("orders are start, stop, move and release, not {verb}", verb=verb))
+        report = node.state.membership.report
+        told = report.tree(spec.id) if report is not None else None
+        if verb == "move" and not where:
+            holder = (
+                node.us
+                if tree.phase.holds or told is None or not told.phase.holds
+                else node.state.cluster.peer
+            )
+            where = next((h for h in spec.hosts if h != holder), "")
+        if verb in ("start", "move"):
+            self._check_place(node, spec.hosts, where, name, needed=verb == "move")
+        order = Order(
+            max(tree.order.number, told.order.number if told is not None else 0) + 1,
+            Goal.STOP if verb == "stop" else Goal.RUN,
+            where if verb in ("start", "move") else "",
+        )
+        node.order(name, order, caller.name)
+        return {"number": order.number}
+
+    def _check_place(
+        self, node: ClusterNode, hosts: tuple[str, ...], where: str, tree: str, *, needed: bool
+    ) -> None:
+        if not where:
+            if needed:
+                text = say(
+                    "{tree} has no other host to move to: its hosts are {hosts}",
+                    tree=tree,
+                    hosts=", ".join(hosts),
+                )
+                raise Refusal(Code.REFUSED, text)
+            return
+        if where not in hosts:
+            text = say(
+                "{node} is not a host of {tree}; its hosts are {hosts}",
+                node=where,
+                tree=tree,
+                hosts=", ".join(hosts),
+            )
+            raise Refusal(Code.NO_SUCH, text)
+        if where != node.us and peer_health(node.state) not in CONTACT:
+            text = say(
+                "{node} cannot run {tree} now: nothing is heard of it. `servha status` shows since when",
+                node=where,
+                tree=tree,
+            )
+            raise Refusal(Code.REFUSED, text)
+
+    async def metrics(self, _args: Args, _caller: Caller) -> Json:
+        """metrics {}: figures in Prometheus' text format."""
+        node = self._must_run()
+        return {"text": exposition(node.state, node.beats.counters, node.workers.events_missed)}
+
+    async def detach(self, _args: Args, _caller: Caller) -> Json:
+        """daemon.detach {}: end the daemon and leave what runs running."""
+        self._must_run().leave(stop_trees=False)
+        return {}
+
+    def _picture(self, node: ClusterNode) -> Shown:
+        return picture(
+            node.document,
+            node.state,
+            node.alarms,
+            started_s=self._started_s,
+            events_missed=node.workers.events_missed,
+        )
+
+    def _must_run(self) -> ClusterNode:
+        node = self._node()
+        if node is None:
+            raise Refusal(Code.NO_SUCH, _no_cluster())
+        return node
+
+    async def _ask_peer(self, verb: str, args: Args) -> Json:
+        try:
+            return await self._channel.call(verb, args, timeout_s=PEER_LOOK_S)
+        except Refusal:
+            return None
+
+
+def _no_cluster() -> Any:
+    return say("this node is in no cluster: run `servha cluster init` or `servha cluster join`")
+
+
+def _no_tree(document: Document, name: str) -> Any:
+    known = ", ".join(t.name for t in document.trees)
+    if not known:
+        return say("there is no tree {tree}: none has been created yet", tree=name)
+    return say("there is no tree {tree}; there are {known}", tree=name, known=known)
+
+
+def _is_about(subject: str, tree: str) -> bool:
+    return subject in (tree, "node") or subject.startswith((f"{tree}/", "link ", "peer "))

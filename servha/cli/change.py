@@ -17,14 +17,13 @@ from servha.cli.client import Client
 from servha.cli.order import HOLDS
 from servha.cli.picture import Picture, picture_of
 from servha.cli.screen import Screen
-from servha.config.document import Document, parse, to_data
-from servha.config.edit import difference
+from servha.config.document import Document, ResourceSection, TreeSection, parse, to_data
+from servha.config.edit import Edited, difference
 from servha.config.problem import Problem
 from servha.core.words import Text, say
 from servha.wire import rpc
 
 TRIES_MAX: Final = 3
-Edited = Document | list[Problem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +193,50 @@ def refuse_if_held(tree: str) -> None:
                 tree=tree,
                 nodes=", ".join(held),
             ),
+        )
+
+
+def known_tree(base: Document, name: str) -> TreeSection:
+    """Return the tree called `name`. Raises `Refusal` (no such) that lists those there are."""
+    tree = base.tree(name)
+    if tree is None:
+        known = ", ".join(t.name for t in base.trees)
+        raise rpc.Refusal(
+            rpc.Code.NO_SUCH,
+            say("there is no resource tree {tree}; there are: {known}", tree=name, known=known or "-"),
+        )
+    return tree
+
+
+def known_resource(base: Document, tree: str, name: str) -> ResourceSection:
+    """Return a resource of a tree. Raises `Refusal` (no such) that lists those there are."""
+    section = known_tree(base, tree)
+    resource = section.resource(name)
+    if resource is None:
+        known = ", ".join(f"{tree}/{r.name}" for r in section.resources)
+        raise rpc.Refusal(
+            rpc.Code.NO_SUCH,
+            say(
+                "there is no resource {resource}; there are: {known}",
+                resource=f"{tree}/{name}",
+                known=known or "-",
+            ),
+        )
+    return resource
+
+
+def known_link(base: Document, name: str) -> None:
+    """Raise `Refusal` (no such) when there is no heartbeat link `name`."""
+    if name not in base.links:
+        raise rpc.Refusal(
+            rpc.Code.NO_SUCH,
+            say("there is no heartbeat {link}; there are: {known}", link=name, known=", ".join(base.links)),
+        )
+
+
+def is_new(name: str, known: Sequence[str]) -> None:
+    """Raise `Refusal` (exists) when `name` is taken."""
+    if name in known:
+        raise rpc.Refusal(
+            rpc.Code.EXISTS, say("{name} exists already; choose another name, or edit it", name=name)
         )

@@ -45,6 +45,16 @@ def add(place: Place) -> None:
         codes=(exits.OK, exits.NOT_RUNNING, exits.TRY_AGAIN),
     )
     _password_option(password)
+    verbs.verb(
+        "adopt",
+        adopt,
+        say("take over the other node's configuration where both were changed apart"),
+        example="servha cluster adopt",
+        codes=(exits.OK, exits.NOT_RUNNING, exits.REFUSED, exits.TRY_AGAIN),
+        more=say(
+            "What was changed on this node meanwhile is lost; `servha cluster export` keeps it in a file first."
+        ),
+    ).output()
     cluster_file.add(verbs)
     cluster_wipe.add(verbs)
 
@@ -71,7 +81,7 @@ def _add_init(verbs: Place) -> None:
     )
     verb.option("--name", metavar="NAME", required=True, text=say("name of the cluster"))
     _node_options(verb)
-    _link_option(verb)
+    _link_option(verb, required=True)
     _password_option(verb)
     verb.option(
         "--profile",
@@ -118,12 +128,12 @@ def _add_join(verbs: Place) -> None:
             exits.NOT_PERMITTED,
         ),
         more=say(
-            "Give every heartbeat of the cluster an interface of this node; the names must be the same."
+            "A heartbeat that is not given is paired with the only interface of this node in the same network."
         ),
     )
     verb.what("address", say("an address of the first node, not of this one"), metavar="ADDRESS")
     _node_options(verb)
-    _link_option(verb)
+    _link_option(verb, required=False)
     _password_option(verb)
     verb.option(
         "--code", metavar="CODE", text=say("code from `servha cluster invite`, instead of the password")
@@ -142,13 +152,13 @@ def _node_options(verb: Verb) -> None:
     verb.output()
 
 
-def _link_option(verb: Verb) -> None:
+def _link_option(verb: Verb, *, required: bool) -> None:
     verb.option(
         "--link",
         metavar="NAME=NIC[:ADDRESS]",
         action="append",
         default=[],
-        required=True,
+        required=required,
         text=say(
             "heartbeat over this interface; the first given is preferred; without ADDRESS the NIC's only"
             " static IPv4 is taken"
@@ -294,6 +304,19 @@ def set_password(args: argparse.Namespace, screen: Screen) -> int:
     with Client() as client:
         client.call("cluster.password", password=password)
     screen.line(say("The password is changed, on both nodes."), mood="good")
+    return exits.OK
+
+
+def adopt(args: argparse.Namespace, screen: Screen) -> int:
+    """Replace this node's configuration by the peer's."""
+    del args
+    with Client() as client:
+        result = client.call("cluster.adopt")
+    if screen.json:
+        screen.answer(result)
+    else:
+        screen.line(say("This node has the configuration of the other one now."), mood="good")
+        screen.line(say("To undo: {command}", command="servha cluster apply FILE"))
     return exits.OK
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from servha.cli import states
@@ -47,10 +48,17 @@ class Entry:
         return self.subject == tree or self.subject.startswith(f"{tree}/")
 
     @property
+    def when(self) -> str:
+        """Date and time with milliseconds in the reader's time zone, by the clock of the entry's node."""
+        try:
+            return datetime.fromisoformat(self.at).astimezone().isoformat(" ", "milliseconds")[:23]
+        except ValueError:
+            return self.at
+
+    @property
     def clock(self) -> str:
-        """Time of day with milliseconds, as the node's wall clock had it."""
-        _, _, time = self.at.replace(" ", "T").partition("T")
-        return time.split("+")[0].rstrip("Z")[:12] or self.at
+        """The same without the date."""
+        return self.when.partition(" ")[2] or self.when
 
 
 def entries_of(result: Any) -> list[Entry]:

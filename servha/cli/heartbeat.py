@@ -21,6 +21,7 @@ from servha.wire.rpc import Code, Refusal
 
 if TYPE_CHECKING:
     from servha.config.document import Document
+    from servha.config.edit import Edited
 
 FIGURES: Final[tuple[tuple[str, Text], ...]] = (
     ("interval_ms", say("milliseconds between two heartbeats")),
@@ -165,13 +166,13 @@ def add_link(args: argparse.Namespace, screen: Screen) -> int:
     from servha.config import edit as edits  # noqa: PLC0415
 
     ends = _typed(args.end)
+
+    def edited(base: Document) -> Edited:
+        change.is_new(args.link, base.links)
+        return edits.add_link(base, args.link, ends)
+
     return change.carry_out(
-        args,
-        screen,
-        change.Change(
-            lambda base: edits.add_link(base, args.link, ends),
-            lambda _base: f"servha heartbeat remove {args.link}",
-        ),
+        args, screen, change.Change(edited, lambda _base: f"servha heartbeat remove {args.link}")
     )
 
 
@@ -182,17 +183,19 @@ def edit_link(args: argparse.Namespace, screen: Screen) -> int:
 
     ends = _typed(args.end)
 
+    def edited(base: Document) -> Edited:
+        change.known_link(base, args.link)
+        return edits.edit_link(base, args.link, ends)
+
     def undo(base: Document) -> str:
         words = []
         for node in base.nodes:
             if node.name in ends and args.link in node.links:
                 end = node.links[args.link]
-                words.append(f"--end {node.name}={end.nic}:{end.address}")
+                words.append(f"--end {node.name}={end.nic}:{end.ip}")
         return f"servha heartbeat edit {args.link} {' '.join(words)}"
 
-    return change.carry_out(
-        args, screen, change.Change(lambda base: edits.edit_link(base, args.link, ends), undo)
-    )
+    return change.carry_out(args, screen, change.Change(edited, undo))
 
 
 def remove_link(args: argparse.Namespace, screen: Screen) -> int:
@@ -200,12 +203,12 @@ def remove_link(args: argparse.Namespace, screen: Screen) -> int:
     from servha.cli import change  # noqa: PLC0415
     from servha.config import edit as edits  # noqa: PLC0415
 
+    def edited(base: Document) -> Edited:
+        change.known_link(base, args.link)
+        return edits.remove_link(base, args.link)
+
     return change.carry_out(
-        args,
-        screen,
-        change.Change(
-            lambda base: edits.remove_link(base, args.link), lambda base: cluster_file.undo(base.generation)
-        ),
+        args, screen, change.Change(edited, lambda base: cluster_file.undo(base.generation))
     )
 
 

@@ -46,7 +46,11 @@ NOUNS: Final = (
     Noun("resource", "servha.cli.resource", say("the resources of a tree")),
     Noun("config", "servha.cli.config", say("check a configuration file")),
     Noun("daemon", "servha.cli.daemon", say("servhad on this node")),
-    Noun("lab", "servha.lab.commands", say("two real nodes on this machine, to try things out")),
+    Noun(
+        "lab",
+        "servha.lab.commands",
+        say("two real nodes on this machine, in namespaces of their own, to try things out"),
+    ),
 )
 
 
@@ -97,7 +101,7 @@ def _add_lab(place: Place, noun: Noun, *, wanted: bool) -> None:
     except ModuleNotFoundError:
         return
     if wanted:
-        importlib.import_module(noun.module).add_parser(place.subparsers)
+        importlib.import_module(noun.module).add_parser(place.subparsers, place.language)
     else:
         place.name_only(noun.name, noun.text)
 
@@ -105,6 +109,8 @@ def _add_lab(place: Place, noun: Noun, *, wanted: bool) -> None:
 def language_of(argv: Sequence[str]) -> str:
     """Return the language asked for with --lang anywhere in the command, else the locale's."""
     for number, word in enumerate(argv):
+        if word == "--":
+            break  # what follows belongs to another program
         asked = word.partition("=")[2] if word.startswith("--lang=") else ""
         if word == "--lang" and number + 1 < len(argv):
             asked = argv[number + 1]

@@ -7,9 +7,9 @@ itself is the daemon's business: it goes on whether or not anybody waits.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from servha.cli import entry, exits, states
 from servha.cli.client import Client
@@ -46,40 +46,34 @@ class Outcome:
 class Progress:
     """What has been told already, so that every step is told once."""
 
-    newest_id: int = 0
+    newest_id: dict[str, int]
+    """Of each node, the newest journal entry already told."""
     phases: dict[str, str] = field(default_factory=dict)
     last_failure: entry.Entry | None = None
     began_s: float = field(default_factory=time.monotonic)
 
 
 def carry_out(
-    client: Client, screen: Screen, wanted: Wanted, *, force: bool, wait: bool, timeout_s: float = TIMEOUT_S
+    client: Client, screen: Screen, wanted: Wanted, *, wait: bool, timeout_s: float = TIMEOUT_S
 ) -> Outcome:
     """Give the order; wait for its outcome unless `wait` is False. Raises `Refusal` where the daemon refuses."""
-    progress = Progress(newest_id=_newest_id(client))
-    before = picture_of(client.call("status"))
-    tree = before.tree(wanted.tree)
+    progress = Progress(newest_id=_newest_ids(client, wanted.tree))
+    tree = picture_of(client.call("status")).tree(wanted.tree)
     if tree is not None:
         progress.phases = {node: seen.phase for node, seen in tree.on.items()}
-    given = client.call(
-        "order",
-        tree=wanted.tree,
-        verb=wanted.verb,
-        node=wanted.node,
-        force=force,
-        within_s=max(30.0, timeout_s),
-    )
-    number = given.get("number") if isinstance(given, Mapping) else None
+    given = client.call("order", tree=wanted.tree, verb=wanted.verb, node=wanted.node)
     if not wait or wanted.verb == "release":
         return Outcome(exits.OK, say("The order is given."))
+    number = given.get("number") if isinstance(given, Mapping) else None
     least = int(number) if isinstance(number, int) else (tree.order + 1 if tree else 0)
     while True:
         picture = picture_of(client.call("status"))
-        _tell(client, screen, wanted, progress, picture)
+        _tell(screen, wanted, progress, picture, _news_here(client, picture, progress))
         seen = picture.tree(wanted.tree)
-        outcome = None if seen is None else judged(wanted, seen, least, progress)
+        outcome = None if seen is None else judged(wanted, seen, least)
         if outcome is not None:
-            return outcome
+            _tell(screen, wanted, progress, picture, entry.entries_of(client.call("why", tree=wanted.tree)))
+            return _with_reason(outcome, progress)
         if time.monotonic() - progress.began_s > timeout_s:
             return Outcome(
                 exits.TIMED_OUT,
@@ -93,8 +87,8 @@ def carry_out(
         time.sleep(LOOK_EVERY_S)
 
 
-def judged(wanted: Wanted, tree: TreeSeen, least: int, progress: Progress) -> Outcome | None:
-    """Return how the order ended, or None while it is under way."""
+def judged(wanted: Wanted, tree: TreeSeen, least: int) -> Outcome | None:
+    """Return how the order ended, or None while it is under way. `least`: the order's number."""
     if tree.order < least:
         return None  # the answer is older than the order
     if tree.order > least:
@@ -105,68 +99,94 @@ def judged(wanted: Wanted, tree: TreeSeen, least: int, progress: Progress) -> Ou
         )
     for node, seen in tree.on.items():
         if seen.phase == "stop-failed":
-            return _failed(
-                say("{tree}: cannot be stopped on {node}", tree=wanted.tree, node=node), seen, progress
-            )
+            return _failed(say("{tree}: cannot be stopped on {node}", tree=wanted.tree, node=node), seen)
     if wanted.verb == "stop":
         if all(seen.phase not in HOLDS for seen in tree.on.values()):
             return Outcome(exits.OK, say("{tree}: stopped", tree=wanted.tree))
         return None
-    if any(seen.phase == "running" and wanted.node in ("", node) for node, seen in tree.on.items()):
-        where = wanted.node or next(node for node, seen in tree.on.items() if seen.phase == "running")
-        return Outcome(exits.OK, say("{tree}: runs on {node}", tree=wanted.tree, node=where))
-    return _given_up(wanted, tree, progress)
+    for node, seen in tree.on.items():
+        if seen.phase == "running" and wanted.node in ("", node):
+            return Outcome(exits.OK, say("{tree}: runs on {node}", tree=wanted.tree, node=node))
+    return _given_up(wanted, tree)
 
 
-def _given_up(wanted: Wanted, tree: TreeSeen, progress: Progress) -> Outcome | None:
-    """A start has failed when it was tried and no node that could have it still goes on."""
-    asked = [wanted.node] if wanted.node else list(tree.hosts)
-    seen = {node: tree.on[node] for node in asked if node in tree.on}
+def _given_up(wanted: Wanted, tree: TreeSeen) -> Outcome | None:
+    """A start has failed when every node that could have it refuses to try again by itself."""
     if any(phase.phase in ("starting", "stopping", "wanted") for phase in tree.on.values()):
         return None
-    if seen and all(phase.parked != "no" for phase in seen.values()):
-        node, phase = next(iter(seen.items()))
-        return _failed(
-            say("{tree}: could not be started on {node}", tree=wanted.tree, node=node), phase, progress
-        )
-    return None
+    asked = [wanted.node] if wanted.node else list(tree.hosts)
+    seen = {node: tree.on[node] for node in asked if node in tree.on}
+    if not seen or any(phase.parked == "no" for phase in seen.values()):
+        return None
+    node, phase = next(iter(seen.items()))
+    return _failed(say("{tree}: could not be started on {node}", tree=wanted.tree, node=node), phase)
 
 
-def _failed(text: Text, seen: PhaseSeen, progress: Progress) -> Outcome:
+def _failed(text: Text, seen: PhaseSeen) -> Outcome:
+    return Outcome(exits.FAILED, text, seen.because)
+
+
+def _with_reason(outcome: Outcome, progress: Progress) -> Outcome:
+    """Put the reason of the step that failed in the place of the tree's own, which only repeats it."""
     last = progress.last_failure
-    because = last.because if last is not None and last.because.template else seen.because
-    return Outcome(exits.FAILED, text, because, last.otherwise if last is not None else NOTHING_SAID)
+    if outcome.status == exits.OK or last is None or not last.because.template:
+        return outcome
+    because = say("{subject} on {node}: {change}", subject=last.subject, node=last.node, change=last.because)
+    return Outcome(outcome.status, outcome.text, because, last.otherwise)
 
 
-def _newest_id(client: Client) -> int:
-    found = entry.entries_of(client.call("journal", limit=1))
-    return max((e.id for e in found), default=0)
+def _newest_ids(client: Client, tree: str) -> dict[str, int]:
+    """Return the newest entry of each node before the order."""
+    newest: dict[str, int] = {}
+    for one in [
+        *entry.entries_of(client.call("why", tree=tree)),
+        *entry.entries_of(client.call("journal", limit=1)),
+    ]:
+        newest[one.node] = max(one.id, newest.get(one.node, 0))
+    return newest
 
 
-def _tell(client: Client, screen: Screen, wanted: Wanted, progress: Progress, picture: Picture) -> None:
-    """Write what is new: the steps in our own journal, and what the status says of the other node."""
-    result: Any = client.call("journal", since=progress.newest_id, limit=NEWEST)
-    told_nodes = set()
-    for one in entry.entries_of(result):
-        progress.newest_id = max(progress.newest_id, one.id)
+def _news_here(client: Client, picture: Picture, progress: Progress) -> list[entry.Entry]:
+    since = progress.newest_id.get(picture.node, 0)
+    return entry.entries_of(client.call("journal", since=since, limit=NEWEST))
+
+
+def _tell(
+    screen: Screen, wanted: Wanted, progress: Progress, picture: Picture, news: Sequence[entry.Entry]
+) -> None:
+    """Write what is new: steps from the journals, and what the status says of the other node meanwhile."""
+    for one in news:
+        if one.id <= progress.newest_id.get(one.node, 0):
+            continue
+        progress.newest_id[one.node] = one.id
         if not one.is_about(wanted.tree) or one.before == one.after:
             continue
-        told_nodes.add(one.node)
         if one.severity == "error":
             progress.last_failure = one
-        took = states.for_how_long(one.took_s) if one.took_s > 0 else NOTHING_SAID
-        why = one.because if one.severity in ("warning", "error") else NOTHING_SAID
-        _step(screen, progress, one.node, [one.subject, entry.change_words(one, screen), took, why])
+        if "/" in one.subject or one.node == picture.node:
+            _step(screen, progress, one.node, [*_what(one, screen)])
     tree = picture.tree(wanted.tree)
     for node, seen in tree.on.items() if tree is not None else ():
         if progress.phases.get(node) == seen.phase:
             continue
         progress.phases[node] = seen.phase
-        if node != picture.node and node not in told_nodes:
+        if node != picture.node and seen.phase != "unknown":
             _step(screen, progress, node, [wanted.tree, entry.state_word(screen, seen.phase)])
 
 
-def _step(screen: Screen, progress: Progress, node: str, parts: list[Text | str]) -> None:
+def _what(one: entry.Entry, screen: Screen) -> list[Text | str]:
+    """A step as people say it: start vip ... 12 ms; anything else as the change it was."""
+    took = states.for_how_long(one.took_s) if one.took_s > 0 else NOTHING_SAID
+    why = one.because if one.severity in ("warning", "error") else NOTHING_SAID
+    resource = one.subject.partition("/")[2]
+    if one.severity == "info" and one.rule == "resource/start":
+        return [say("start {resource} ...", resource=resource), took]
+    if one.severity == "info" and one.rule == "resource/stop":
+        return [say("stop {resource} ...", resource=resource), took]
+    return [one.subject, entry.change_words(one, screen), took, why]
+
+
+def _step(screen: Screen, progress: Progress, node: str, parts: Sequence[Text | str]) -> None:
     """Write one line: seconds since the order, the node, what happened."""
     if screen.json:
         return

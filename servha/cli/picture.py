@@ -47,6 +47,8 @@ class PhaseSeen:
     fitness: str
     parked: str
     because: Text
+    against: Text
+    """Why this node could not run it now; empty when nothing speaks against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def _tree(tree: Mapping[str, Any]) -> TreeSeen:
                 fitness=_word(seen.get("fitness")) or "unknown",
                 parked=_word(seen.get("parked")) or "no",
                 because=sentence(seen.get("because")),
+                against=sentence(seen.get("against")),
             )
             for node, seen in _object(tree.get("phase_by_node")).items()
             if isinstance(seen, Mapping)

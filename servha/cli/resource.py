@@ -19,6 +19,7 @@ from servha.wire.rpc import Code, Refusal
 
 if TYPE_CHECKING:
     from servha.config.document import Document
+    from servha.config.edit import Edited
 
 TIMES: Final[tuple[tuple[str, str, type, Text], ...]] = (
     (
@@ -166,7 +167,8 @@ def create(args: argparse.Namespace, screen: Screen) -> int:
     typed = pairs.pairs_of(args.pairs, RESOURCES.get(args.kind))
     common = _common(args)
 
-    def edited(base: Document) -> change.Edited:
+    def edited(base: Document) -> Edited:
+        change.is_new(args.resource, [f"{tree}/{r.name}" for r in change.known_tree(base, tree).resources])
         return edits.create_resource(
             base, tree, name, args.kind, settings=typed.settings, per_node=typed.per_node, **common
         )
@@ -184,11 +186,8 @@ def edit(args: argparse.Namespace, screen: Screen) -> int:
 
     tree, name = names_of(args.resource)
 
-    def edited(base: Document) -> change.Edited:
-        before = base.tree(tree)
-        resource = before.resource(name) if before is not None else None
-        if resource is None:
-            return edits.edit_resource(base, tree, name)
+    def edited(base: Document) -> Edited:
+        resource = change.known_resource(base, tree, name)
         typed = pairs.pairs_of(args.pairs, RESOURCES.get(resource.kind))
         settings = {**resource.settings, **typed.settings}
         per_node = {
@@ -217,13 +216,13 @@ def delete(args: argparse.Namespace, screen: Screen) -> int:
     from servha.config import edit as edits  # noqa: PLC0415
 
     tree, name = names_of(args.resource)
+
+    def edited(base: Document) -> Edited:
+        change.known_resource(base, tree, name)
+        return edits.delete_resource(base, tree, name)
+
     return change.carry_out(
-        args,
-        screen,
-        change.Change(
-            lambda base: edits.delete_resource(base, tree, name),
-            lambda base: cluster_file.undo(base.generation),
-        ),
+        args, screen, change.Change(edited, lambda base: cluster_file.undo(base.generation))
     )
 
 
@@ -235,14 +234,13 @@ def depend(args: argparse.Namespace, screen: Screen) -> int:
     tree, name = names_of(args.resource)
     alter = edits.undepend if args.remove else edits.depend
     other_way = "" if args.remove else " --remove"
-    return change.carry_out(
-        args,
-        screen,
-        change.Change(
-            lambda base: alter(base, tree, name, args.on),
-            lambda _base: f"servha resource depend {args.resource} {args.on}{other_way}",
-        ),
-    )
+
+    def edited(base: Document) -> Edited:
+        change.known_resource(base, tree, name)
+        return alter(base, tree, name, args.on)
+
+    undo = f"servha resource depend {args.resource} {args.on}{other_way}"
+    return change.carry_out(args, screen, change.Change(edited, lambda _base: undo))
 
 
 def show(args: argparse.Namespace, screen: Screen) -> int:

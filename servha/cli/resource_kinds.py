@@ -6,14 +6,24 @@ Everything about a kind comes from its own fields; nothing is described here a s
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from servha.cli import exits, states
 from servha.cli.picture import picture_of
 from servha.cli.screen import Cell, Screen
 from servha.core.words import Text, say
 from servha.wire.rpc import Code, Refusal
+
+TYPES: Final[Mapping[str, Text]] = {
+    "text": say("text"),
+    "number": say("number"),
+    "whole-number": say("whole number"),
+    "yes-no": say("true or false"),
+    "choice": say("one of several"),
+    "list": say("list"),
+}
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
@@ -29,7 +39,9 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         )
     if screen.json:
         wanted = [args.kind] if args.kind else list(known)
-        screen.answer({"kinds": {name: schema.form(known[name]) for name in wanted}})
+        screen.answer(
+            {"kinds": {name: [dataclasses.asdict(f) for f in schema.form(known[name])] for name in wanted}}
+        )
         return exits.OK
     if args.kind is None:
         for title, kinds in ((say("Resources"), RESOURCES), (say("Detectors"), DETECTORS)):
@@ -48,9 +60,19 @@ def sentence_of(kind: type[Any], screen: Screen) -> str:
 
 
 def settings_rows(kind: type[Any], screen: Screen) -> list[list[Cell | str]]:
-    """Return a row for each setting: its name, its default or that it is required, what it means."""
-    del kind, screen
-    return []
+    """Return a row for each setting: its name, its type, its default or that it is required, what it means."""
+    from servha.config import schema  # noqa: PLC0415
+
+    rows: list[list[Cell | str]] = []
+    for field in schema.form(kind):
+        default = screen.words(say("required")) if field.required else shown(field.default) or "-"
+        described = screen.words(Text(field.description)) if field.description else ""
+        if field.choices:
+            described += " (" + ", ".join(field.choices) + ")"
+        elif field.minimum is not None and field.maximum is not None and field.type.endswith("number"):
+            described += f" ({field.minimum:g}..{field.maximum:g})"
+        rows.append([Cell(field.name, "strong"), screen.words(TYPES[field.type]), default, described])
+    return rows
 
 
 def show_resource(screen: Screen, document: Mapping[str, Any], status: Any, tree: str, name: str) -> None:
@@ -73,8 +95,8 @@ def show_resource(screen: Screen, document: Mapping[str, Any], status: Any, tree
     seen = next((r for r in seen_tree.resources if r.name == name), None) if seen_tree is not None else None
     if screen.json:
         raw_tree: dict[str, Any] = next((t for t in status.get("trees", ()) if t.get("name") == tree), {})
-        state: dict[str, Any] = next((r for r in raw_tree.get("resources", ()) if r.get("name") == name), {})
-        screen.answer({"settings": found, "state": state})
+        raw: dict[str, Any] = next((r for r in raw_tree.get("resources", ()) if r.get("name") == name), {})
+        screen.answer({"settings": found, "state": raw})
         return
     screen.line(f"{tree}/{name}", mood="strong")
     rows: list[list[Cell | str]] = [[screen.words(say("kind")), str(found.get("kind", ""))]]
@@ -87,14 +109,21 @@ def show_resource(screen: Screen, document: Mapping[str, Any], status: Any, tree
         ]
     if found.get("after"):
         rows.append([screen.words(say("starts after")), ", ".join(found["after"])])
-    rows += [[key, _shown(value)] for key, value in found.get("settings", {}).items()]
+    rows += [[key, shown(value)] for key, value in found.get("settings", {}).items()]
     for node, own in found.get("per_node", {}).items():
-        rows += [[f"{key}@{node}", _shown(value)] for key, value in own.items()]
+        rows += [[f"{key}@{node}", shown(value)] for key, value in own.items()]
     for detector in found.get("detectors", ()):
-        rest = ", ".join(f"{key}={_shown(value)}" for key, value in detector.items() if key != "kind")
+        rest = ", ".join(f"{key}={shown(value)}" for key, value in detector.items() if key != "kind")
         rows.append([screen.words(say("detector {kind}", kind=str(detector.get("kind", "")))), rest])
     screen.table(rows)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as one would type it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return " ".join(f"{key}={inner}" for key, inner in value.items())
+    if value is None:
+        return ""
     return " ".join(str(v) for v in value) if isinstance(value, list | tuple) else str(value)

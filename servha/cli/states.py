@@ -40,6 +40,7 @@ PHASE: Final[Mapping[str, tuple[Text, str]]] = {
     "running": (say("running"), "good"),
     "stopping": (say("stopping"), "warn"),
     "stop-failed": (say("stop failed"), "bad"),
+    "unknown": (say("unknown"), "quiet"),
 }
 STEP: Final[Mapping[str, tuple[Text, str]]] = {
     "off": (say("off"), "calm"),
@@ -84,7 +85,6 @@ POLICY: Final[Mapping[str, tuple[Text, str]]] = {
     "reference-address": (say("reference address"), ""),
 }
 GOAL: Final[Mapping[str, tuple[Text, str]]] = {
-    "run": (say("is to run"), ""),
     "stop": (say("is to be stopped"), "warn"),
 }
 ANSWERS: Final[Mapping[str, tuple[Text, str]]] = {

@@ -15,8 +15,11 @@ from servha.cli.grammar import Place
 from servha.cli.picture import NodeSeen, Picture, TreeSeen, picture_of
 from servha.cli.screen import Cell, Screen
 from servha.core.words import Text, say
+from servha.wire.rpc import Code, Refusal
 
 AGAIN_S = 2.0
+BUSY = ("stop-failed", "running", "starting", "stopping", "wanted")
+"""Phases in which a tree is doing something somewhere, the most telling first."""
 
 
 def add(place: Place) -> None:
@@ -46,12 +49,22 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     """Show the cluster once, or again and again."""
     with Client() as client:
         if args.watch is None:
-            return show(client.call("status"), screen, only=args.node or "")
+            return show(answer_of(client), screen, only=args.node or "")
         while True:
             if not screen.json and screen.colour:
                 print("\x1b[H\x1b[2J", end="", file=screen.out)
-            show(client.call("status"), screen, only=args.node or "")
+            show(answer_of(client), screen, only=args.node or "")
             time.sleep(max(0.1, args.watch))
+
+
+def answer_of(client: Client) -> object:
+    """Return the daemon's picture; an empty one where it says that there is no cluster."""
+    try:
+        return client.call("status")
+    except Refusal as refusal:
+        if refusal.code == Code.NO_SUCH:
+            return {}
+        raise
 
 
 def show(answer: object, screen: Screen, *, only: str = "") -> int:
@@ -124,12 +137,12 @@ def _trees(picture: Picture, screen: Screen, only: str) -> None:
 
 
 def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[list[Cell | str]]:
-    """The rows of one tree: itself, what it does on each node, its resources."""
+    """Yield the rows of one tree: itself, what it does on each node, its resources."""
     where = tree.running_on or screen.words(say("nowhere"))
     mood = "good" if tree.running_on else "bad" if tree.goal == "run" else "calm"
     yield [
         Cell(f"{tree.name} [{where}]", mood),
-        states.cell(screen, states.GOAL, tree.goal),
+        tree_state(tree, screen),
         screen.words(states.for_how_long(tree.since_s)),
         screen.words(_placement(tree)),
     ]
@@ -137,7 +150,7 @@ def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[lis
         seen = tree.on.get(host)
         if seen is None or (only and host != only):
             continue
-        because = screen.words(seen.because)
+        because, against = screen.words(seen.because), screen.words(seen.against)
         remarks = []
         if seen.fitness != "fit" and seen.phase in ("off", "wanted"):
             remarks.append(screen.words(states.FITNESS.get(seen.fitness, (Text(seen.fitness), ""))[0]))
@@ -147,7 +160,7 @@ def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[lis
             f"  @ {host}",
             states.cell(screen, states.PHASE, seen.phase),
             "",
-            "; ".join(part for part in (because, *remarks) if part),
+            "; ".join(part for part in dict.fromkeys((because, *remarks, against)) if part),
         ]
     for resource in tree.resources:
         state = states.cell(screen, states.RESOURCE, resource.state)
@@ -159,6 +172,14 @@ def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[lis
             screen.words(states.for_how_long(resource.since_s)),
             screen.words(resource.because),
         ]
+
+
+def tree_state(tree: TreeSeen, screen: Screen) -> Cell:
+    """What the tree as a whole is doing: what was ordered when that is to stop, else its most active phase."""
+    phases = {seen.phase for seen in tree.on.values()}
+    if tree.goal == "stop" and not phases & set(BUSY):
+        return states.cell(screen, states.GOAL, "stop")
+    return states.cell(screen, states.PHASE, next((phase for phase in BUSY if phase in phases), "off"))
 
 
 def _placement(tree: TreeSeen) -> Text:

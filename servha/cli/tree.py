@@ -13,6 +13,7 @@ from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.picture import Picture, TreeSeen, picture_of
 from servha.cli.screen import Cell, Screen
+from servha.cli.status import tree_rows, tree_state
 from servha.core.words import Text, say
 from servha.wire.rpc import Code, Refusal
 
@@ -110,12 +111,6 @@ def _add_orders(verbs: Place) -> None:
             default=order.TIMEOUT_S,
             text=say("how long to wait; the order goes on all the same (300)"),
         )
-        verb.option(
-            "--force",
-            metavar="TREE",
-            default="",
-            text=say("past a safety rule that refuses: type the tree's name here, and know why"),
-        )
 
 
 def _tree(verb: Verb) -> None:
@@ -141,7 +136,7 @@ def _one_line(tree: TreeSeen, screen: Screen) -> list[Cell | str]:
     where = tree.running_on or screen.words(say("nowhere"))
     return [
         Cell(f"{tree.name} [{where}]", "good" if tree.running_on else "warn"),
-        states.cell(screen, states.GOAL, tree.goal),
+        tree_state(tree, screen),
         screen.words(states.for_how_long(tree.since_s)),
         screen.words(say("prefers {hosts}", hosts=" > ".join(tree.hosts))),
     ]
@@ -162,8 +157,6 @@ def show(args: argparse.Namespace, screen: Screen) -> int:
         raw: dict[str, Any] = next((t for t in answer["trees"] if t.get("name") == args.tree), {})
         screen.answer({"tree": raw, "settings": settings})
         return exits.OK
-    from servha.cli.status import tree_rows  # noqa: PLC0415 - only here
-
     screen.table(list(tree_rows(tree, screen)), indent=0)
     rows: list[list[Cell | str]] = [
         [screen.words(text), str(settings[name])] for name, _, text in tree_edit.CHOICES if name in settings
@@ -196,14 +189,6 @@ def release_tree(args: argparse.Namespace, screen: Screen) -> int:
 
 def _ordered(args: argparse.Namespace, screen: Screen, wanted: order.Wanted) -> int:
     """Show the plan, ask where something running stops, give the order, tell what became of it."""
-    if args.force and args.force != wanted.tree:
-        raise Refusal(
-            Code.USAGE,
-            say(
-                "--force needs the name of the tree typed out: --force {tree}; nothing was done",
-                tree=wanted.tree,
-            ),
-        )
     with Client() as client:
         picture = picture_of(client.call("status"))
         tree = _seen(picture, wanted.tree)
@@ -224,9 +209,7 @@ def _ordered(args: argparse.Namespace, screen: Screen, wanted: order.Wanted) -> 
         if not _agreed(args, screen, wanted, tree):
             screen.line(say("Nothing was changed."))
             return exits.FAILED
-        outcome = order.carry_out(
-            client, screen, wanted, force=bool(args.force), wait=not args.no_wait, timeout_s=args.timeout
-        )
+        outcome = order.carry_out(client, screen, wanted, wait=not args.no_wait, timeout_s=args.timeout)
     _tell(screen, wanted, tree, outcome)
     return outcome.status
 

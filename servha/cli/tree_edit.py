@@ -16,6 +16,7 @@ from servha.core.words import Text, say
 
 if TYPE_CHECKING:
     from servha.config.document import Document
+    from servha.config.edit import Edited
 
 EDIT_CODES: Final = (
     exits.OK,
@@ -111,7 +112,8 @@ def create(args: argparse.Namespace, screen: Screen) -> int:
     from servha.cli import change  # noqa: PLC0415
     from servha.config import edit as edits  # noqa: PLC0415
 
-    def edited(base: Document) -> change.Edited:
+    def edited(base: Document) -> Edited:
+        change.is_new(args.tree, [tree.name for tree in base.trees])
         return edits.create_tree(base, args.tree, **given(args))
 
     return change.carry_out(
@@ -126,7 +128,8 @@ def edit(args: argparse.Namespace, screen: Screen) -> int:
 
     settings = given(args)
 
-    def edited(base: Document) -> change.Edited:
+    def edited(base: Document) -> Edited:
+        change.known_tree(base, args.tree)
         return edits.edit_tree(base, args.tree, **settings)
 
     def undo(base: Document) -> str:
@@ -152,11 +155,13 @@ def delete(args: argparse.Namespace, screen: Screen) -> int:
     from servha.cli import change  # noqa: PLC0415
     from servha.config import edit as edits  # noqa: PLC0415
 
+    def edited(base: Document) -> Edited:
+        change.known_tree(base, args.tree)
+        return edits.delete_tree(base, args.tree)
+
     change.refuse_if_held(args.tree)
     return change.carry_out(
         args,
         screen,
-        change.Change(
-            lambda base: edits.delete_tree(base, args.tree), lambda base: cluster_file.undo(base.generation)
-        ),
+        change.Change(edited, lambda base: cluster_file.undo(base.generation)),
     )

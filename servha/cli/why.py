@@ -1,7 +1,8 @@
 """`servha why`: the newest decision about a tree, explained on one screen, and the timeline of both nodes around it.
 
-Decides which entry of the journal is "the decision": the newest one that a rule made and that changed the tree
-itself (not one of its resources), else the newest of all. Every word in the explanation comes from the journal.
+Decides which entry of the journal is "the decision": the newest one that a rule made, that changed the tree
+itself (not one of its resources), and that did not only carry on with an earlier one; else the newest of all.
+Every word in the explanation comes from the journal.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from servha.wire.rpc import Code, Refusal
 
 AROUND = 14
 ASKED = 200
+RESTING = ("running", "off", "stop-failed")
+PROGRESS = ("started", "starting", "running", "stopped", "stopping", "found-stopped", "still-stuck")
+"""Rules that only carry on with what an earlier row decided."""
 
 
 def add(place: Place) -> None:
@@ -71,7 +75,9 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
 def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
     """Return what counts as a decision, oldest first: made by a rule, about the tree itself, and a change."""
     about = [e for e in entries if not tree or e.is_about(tree)]
-    changes = [e for e in about if e.rule and "/" not in e.subject and e.before != e.after]
+    changes = [
+        e for e in about if e.rule and e.rule not in PROGRESS and "/" not in e.subject and e.before != e.after
+    ]
     if not tree:
         changes = [e for e in changes if not e.subject.startswith("link ")] or changes
     return changes or about
@@ -89,7 +95,7 @@ def explain(decision: Entry, entries: Sequence[Entry], screen: Screen, *, alone:
         mood="strong",
     )
     rows: list[list[Cell | str]] = [
-        [screen.words(say("when")), decision.at],
+        [screen.words(say("when")), decision.when],
         [screen.words(say("because")), Cell(screen.words(decision.because), "strong")],
     ]
     for number, fact in enumerate(decision.facts):
@@ -113,18 +119,18 @@ def explain(decision: Entry, entries: Sequence[Entry], screen: Screen, *, alone:
 
 
 def _done(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
-    """What was done about it: the steps of the same tree on that node until its next decision, with durations."""
+    """What was done about it on that node until the tree rested again, with durations, then the whole."""
     after = [e for e in entries if (e.at, e.id) > (decision.at, decision.id) and e.node == decision.node]
     rows: list[list[Cell | str]] = []
     for one in after:
-        if one.subject == decision.subject and one.rule and one.before != one.after:
-            if one.took_s or rows:
-                total = states.for_how_long(one.took_s) if one.took_s else say("-")
-                rows.append([one.subject, entry.change_words(one, screen), screen.words(total)])
-            break
         if one.subject.startswith(f"{decision.subject}/") and one.took_s:
             took = screen.words(states.for_how_long(one.took_s))
             rows.append([one.subject, entry.change_words(one, screen), took])
+        elif one.subject == decision.subject and one.before != one.after:
+            whole = screen.words(states.for_how_long(max(0.0, one.at_s - decision.at_s)))
+            rows.append([one.subject, entry.change_words(one, screen), whole])
+            if one.rule not in PROGRESS or one.after in RESTING:
+                break
     if rows:
         screen.line()
         screen.line(say("What was done"), mood="strong")

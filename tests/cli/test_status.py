@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from servha.cli import columns
+from servha.cli.picture import picture_of
+from servha.core.words import say
+from servha.wire.rpc import Code, Refusal
+from tests.cli import recorded
+from tests.cli.conftest import FakeDaemon, Run
+from tests.cli.golden import matches
+
+
+def test_a_healthy_cluster_is_shown_on_one_screen(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers["status"] = recorded.status()
+    ran = run("status")
+    assert ran.status == 0
+    matches("status.en.txt", ran.out)
+
+
+def test_the_same_in_chinese(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers["status"] = recorded.status()
+    ran = run("status", "--lang", "zh-CN")
+    assert ran.status == 0
+    matches("status.zh-CN.txt", ran.out)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_after_a_loss_the_problems_come_first_and_the_exit_status_says_degraded(
+    daemon: FakeDaemon, run: Run, language: str
+) -> None:
+    daemon.answers["status"] = recorded.status_after_a_loss()
+    ran = run("status", "--lang", language)
+    assert ran.status == 3
+    matches(f"status-after-a-loss.{language}.txt", ran.out)
+
+
+def test_every_column_of_the_chinese_screen_begins_at_the_same_place(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers["status"] = recorded.status()
+    lines = run("status", "--lang", "zh-CN").out.splitlines()
+    links = [line for line in lines if "priv0" in line or "pub0" in line]
+    assert len(links) == 4
+    assert (
+        len(
+            {
+                columns.width(line.split("p", 1)[0])
+                for line in (part.replace("private", "xrivate").replace("public", "xublic") for part in links)
+            }
+        )
+        == 1
+    )
+
+
+def test_without_a_cluster_the_next_step_is_named(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers["status"] = Refusal(Code.NO_SUCH, say("this node is in no cluster"))
+    ran = run("status")
+    assert ran.status == 4
+    assert "servha cluster init" in ran.out
+
+
+def test_no_words_at_all_show_the_status(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers["status"] = recorded.status()
+    assert run().out == run("status").out
+
+
+def test_json_has_a_schema_version_and_every_sentence_rendered(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers["status"] = recorded.status()
+    whole = json.loads(run("status", "-o", "json", "--lang", "zh-CN").out)
+    assert whole["schema_version"] == 1
+    assert whole["standing_because"]["text"] == "它持有 web"
+    assert whole["standing_because"]["template"] == "it holds {held}"
+
+
+def test_an_answer_with_nothing_in_it_is_unknown_not_a_crash(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers["status"] = {"cluster": {"name": "x"}, "nodes": [{}], "trees": [{"resources": [{}]}]}
+    ran = run("status")
+    assert ran.status == 3
+    assert "x" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("nodes", 1, "health"), "lost"),
+        (("nodes", 0, "links", 0, "state"), "dead"),
+        (("nodes", 1, "links", 1, "state"), "late"),
+        (("trees", 0, "running_on"), ""),
+    ],
+)
+def test_whatever_is_wrong_is_degraded(path: tuple[str | int, ...], value: str) -> None:
+    whole = recorded.status()
+    assert not picture_of(whole).degraded
+    place = whole
+    for step in path[:-1]:
+        place = place[step]  # type: ignore[index]
+    place[path[-1]] = value  # type: ignore[index]
+    assert picture_of(whole).degraded
+
+
+def test_a_tree_that_is_to_be_stopped_is_not_a_problem() -> None:
+    whole = recorded.status()
+    whole["trees"][0] |= {"running_on": "", "order": {"number": 5, "goal": "stop", "pin": ""}}
+    assert not picture_of(whole).degraded

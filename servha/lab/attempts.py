@@ -57,7 +57,7 @@ def blackouts(attempts: Iterable[Attempt], *, patience_s: float = 0.1) -> list[B
         # Attempts are consumed in order: each belongs to the first gap that ends after it began.
         tried = failed = 0
         while at < len(everything) and everything[at].start_s < end_s:
-            tried += everything[at].start_s >= last.end_s
+            tried += everything[at].start_s >= last.end_s and everything[at] is not following
             failed += not everything[at].good
             at += 1
         if failed or (following and tried and end_s - last.end_s > patience_s):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -24,10 +25,14 @@ def hierarchy() -> Path:
     raise FileNotFoundError("no cgroup2 in /proc/self/mountinfo")
 
 
-def join(group: Path, pid: int = 0) -> None:
-    """Move a process, ours unless named, into `group`, which is made if it is missing."""
-    group.mkdir(parents=True, exist_ok=True)
-    (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
+def join(group: Path) -> None:
+    """Move this process into `group`.
+
+    Raises:
+        FileNotFoundError: there is no such group; a lab that was removed a moment ago has none.
+    """
+    with (group / "cgroup.procs").open("r+", encoding="ascii") as processes:
+        processes.write("0")
 
 
 def members(group: Path) -> list[int]:
@@ -94,10 +99,20 @@ def kill(group: Path, *, within_s: float) -> bool:
     return _wait(group, "populated", value=False, within_s=within_s)
 
 
-def remove(group: Path) -> None:
-    """Remove an empty `group` with all below it; what is missing already is fine."""
-    if not group.is_dir():
-        return
-    for path, _, _ in os.walk(group, topdown=False):
+def remove(group: Path, *, within_s: float) -> bool:
+    """Kill and remove `group` with all below it; say whether it is gone.
+
+    Killed again as long as it cannot be removed: somebody may have been on the way in.
+    """
+    deadline = time.monotonic() + within_s
+    while group.is_dir():
+        kill(group, within_s=deadline - time.monotonic())
         with suppress(FileNotFoundError):
-            Path(path).rmdir()
+            try:
+                for path, _, _ in os.walk(group, topdown=False):
+                    Path(path).rmdir()
+            except OSError as error:
+                if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                    return False
+                time.sleep(0.001)
+    return True

@@ -27,7 +27,7 @@ from servha.lab.trouble import Exit, LabError
 ANSWER_S = 30.0
 STANDBY_S = 60.0
 TREE = "web"
-_PASSWORD_AT = "/run/cluster-password"  # in the node's memory, new with every lab
+_PHRASE_FILE = "/run/cluster-password"  # in the node's memory, new with every lab
 
 
 def demo(args: argparse.Namespace, screen: Screen) -> int:
@@ -53,8 +53,8 @@ def form_cluster(lab: Lab) -> None:
     links = [f"--link={link}={INTERFACE[link]}" for link in ("private", "public")]
     for node in lab.nodes:
         node.service("start", "servhad", within_s=ANSWER_S)
-        node.run("sh", "-c", f"umask 077 && cat > {_PASSWORD_AT}", feed=password + "\n")
-    secret = f"--password-file={_PASSWORD_AT}"
+        node.run("sh", "-c", f"umask 077 && cat > {_PHRASE_FILE}", feed=password + "\n")
+    secret = f"--password-file={_PHRASE_FILE}"
     arbitration = ("--arbitration=reference-address", f"--reference={REFERENCE_ADDRESS}")
     lab.node1.run(
         *("servha", "cluster", "init", "--name=demo", "--node=node1", secret),

@@ -27,13 +27,27 @@ _EXT4_IOC_SHUTDOWN = 0x8004587D  # XFS answers to the same number
 _NOLOGFLUSH = struct.pack("I", 2)
 
 
-def make_image(path: Path, size_mib: int, *, formatted: bool) -> None:
-    """Make a sparse image, with an ext4 in it if asked."""
+def make_image(path: Path, size_mib: int) -> None:
+    """Make a sparse image."""
     with path.open("wb") as image:
         image.truncate(size_mib << 20)
-    if formatted:
-        lazily = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
-        run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", lazily, str(path))
+
+
+def make_file_system(path: Path, size_mib: int, content: Path | None = None) -> None:
+    """Make a sparse image with an ext4 in it, and in that a copy of the directory `content`."""
+    make_image(path, size_mib)
+    lazily = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
+    run(
+        "mkfs.ext4",
+        "-q",
+        "-F",
+        "-m",
+        "0",
+        "-E",
+        lazily,
+        *(("-d", str(content)) if content else ()),
+        str(path),
+    )
 
 
 def attach(image: Path) -> Path:
@@ -130,14 +144,10 @@ def wait_unused(device: Path, *, within_s: float) -> None:
         time.sleep(0.002)
 
 
-def mount_node_disk(image: Path, place: Path) -> None:
-    """Mount a node's own disk; if it was cut off the journal is replayed here."""
-    place.mkdir(parents=True, exist_ok=True)
-    (device,) = devices(image) or [attach(image)]
-    kernel.mount(str(device), place, "ext4", kernel.MS_NODEV)
-
-
-def unmount(place: Path) -> None:
-    """Unmount; fine if nothing is mounted there."""
-    with suppress(OSError):
-        kernel.detach(place)
+def unmount_below(top: Path) -> None:
+    """Unmount whatever is mounted below `top` on this machine; the lab itself mounts nothing there."""
+    for line in reversed(Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()):
+        place = Path(line.split(" ")[4])
+        if place.is_relative_to(top):
+            with suppress(OSError):
+                kernel.detach(place)

@@ -16,10 +16,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -213,29 +215,56 @@ class Lab:
         with ThreadPoolExecutor(4) as pool:
             network = pool.submit(switch.build, lab)
             own = [pool.submit(node_disk.make, node) for node in lab.nodes]
-            data = pool.submit(disk.make_image, lab.lun("data"), disk.SIZE_MIB["data"], formatted=True)
-            disk.make_image(lab.lun("quorum"), disk.SIZE_MIB["quorum"], formatted=False)
+            data = pool.submit(disk.make_file_system, lab.lun("data"), disk.SIZE_MIB["data"])
+            disk.make_image(lab.lun("quorum"), disk.SIZE_MIB["quorum"])
             for work in (network, data, *own):
                 work.result()
         for name in disk.SIZE_MIB:
             for _ in lab.nodes:
                 disk.attach(lab.lun(name))
-        for node in self.nodes:
-            node.begin_boot()
-        for node in self.nodes:
-            node.await_boot()
+        for node in lab.nodes:
+            disk.attach(node.image)
+        for each in self.nodes:
+            each.begin_boot()
+        for each in self.nodes:
+            each.await_boot()
+        lab.complete.touch()
+
+    def _await_builders_programs(self) -> None:
+        """Wait for what a builder that died has left running: `ip`, `mkfs`, `losetup`, all of them quick.
+
+        A machine that was on its way into its control group ends as well: the group is gone by now.
+        """
+        marks = (
+            f"{self.layout.disks}/".encode(),
+            f"servha-{self.name}-".encode(),
+            f"{machine.__name__}\0{self.name}\0".encode(),
+        )
+        deadline = time.monotonic() + 2.0
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                while (
+                    process.name != str(os.getpid())
+                    and any(mark in (process / "cmdline").read_bytes() for mark in marks)
+                    and time.monotonic() < deadline
+                ):
+                    time.sleep(0.002)
 
     def _remove(self) -> None:
         lab = self.layout
-        cgroup.kill(lab.cgroup, within_s=GONE_S)
-        for node in lab.nodes:
-            disk.unmount(node.disk)
+        if not cgroup.remove(lab.cgroup, within_s=GONE_S):
+            problem = say(
+                "lab {name}: some processes did not die in {limit_s} s", name=self.name, limit_s=GONE_S
+            )
+            raise LabError(problem)
+        if not lab.complete.exists():
+            self._await_builders_programs()
+        disk.unmount_below(lab.run)
         for device in disk.devices_of(lab):
             disk.wait_unused(device, within_s=GONE_S)
         disk.detach_all(lab)
         for name in lab.namespaces:
             namespace.remove(name)
-        cgroup.remove(lab.cgroup)
         for place in (lab.run, lab.disks):
             shutil.rmtree(place, ignore_errors=True)
         for shared in (DISKS, NETNS):

@@ -66,6 +66,11 @@ class Layout:
         return self.run / "lab.json"
 
     @property
+    def complete(self) -> Path:
+        """Says that `up` came to its end."""
+        return self.run / "complete"
+
+    @property
     def cuts(self) -> Path:
         """The links that somebody cut."""
         return self.run / "cuts.json"
@@ -144,7 +149,7 @@ class NodeLayout:
 
     @property
     def disk(self) -> Path:
-        """Where this machine sees the node's own disk."""
+        """Where the node's first process mounts the node's own disk, for itself only."""
         return self.run / "disk"
 
     @property

@@ -20,7 +20,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import NoReturn
 
-from servha.lab import cgroup, disk, kernel, node_root, power, power_switch, switch
+from servha.lab import cgroup, kernel, node_root, power, power_switch, switch
 from servha.lab.layout import NETNS, Layout, NodeLayout
 from servha.lab.watchdog import Watchdog
 
@@ -42,6 +42,7 @@ def environment() -> dict[str, str]:
 
 def start(node: NodeLayout) -> subprocess.Popen[bytes]:
     """Start a node's machine; its standard output says `booted`, or ends without."""
+    node.machine_cgroup.mkdir(exist_ok=True)
     node.log.mkdir(parents=True, exist_ok=True)
     with (node.log / "console.log").open("ab") as console:
         return subprocess.Popen(
@@ -56,14 +57,12 @@ def start(node: NodeLayout) -> subprocess.Popen[bytes]:
 
 def prepare(node: NodeLayout) -> None:
     """Do what a power supply and a firmware do: disk, network cards, power."""
-    for place in (node.run, node.root):
+    for place in (node.run, node.root, node.disk):
         place.mkdir(parents=True, exist_ok=True)
-    if not os.path.ismount(node.disk):
-        disk.mount_node_disk(node.image, node.disk)
     switch.plug_in(node)
     power_switch.turn(node, on=True)
     switch.settle(node.lab)
-    node.cgroup.mkdir(parents=True, exist_ok=True)
+    node.cgroup.mkdir()
     if not node.sysrq.exists():
         os.mkfifo(node.sysrq, 0o600)
 
@@ -72,6 +71,7 @@ def _first_process(node: NodeLayout, said: int, control: socket.socket) -> NoRet
     """Become the node's init. Runs in the child that already is process 1 of its own kind."""
     log = os.open(node.log, os.O_RDONLY | os.O_DIRECTORY)
     cgroup.join(node.cgroup)
+    (node.cgroup / "init.scope").mkdir()
     with (NETNS / node.namespace).open(encoding="ascii") as network:
         kernel.setns(network.fileno(), kernel.CLONE_NEWNET)
     kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWCGROUP)

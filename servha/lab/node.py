@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from servha.core.words import say
-from servha.lab import cgroup, control, disk, machine, power, power_switch, switch
+from servha.lab import cgroup, control, disk, machine, power, power_switch, programs, switch
 from servha.lab.layout import NETNS, NodeLayout
 from servha.lab.power import Darkness
 from servha.lab.trouble import Exit, LabError
@@ -45,9 +45,17 @@ class Node:
 
     @property
     def root(self) -> Path:
-        """The node's file system seen from here; while it is off, what its disk holds."""
-        pid = self.pid
-        return Path(f"/proc/{pid}/root") if pid else self.layout.disk / "root" / "upper"
+        """The node's file system as this machine can open it, while the node runs."""
+        return Path(f"/proc/{self._must_run(thawed=False)}/root")
+
+    def read(self, path: str) -> str:
+        """Return a file of the node; while it is off, what a power-off has left of it on its disk."""
+        if self.pid is not None:
+            return (self.root / path.lstrip("/")).read_text(encoding="utf-8")
+        (device,) = disk.devices(self.layout.image)
+        look = 'mount "$0" "$1" && cat "$1/root/upper/$2"'
+        place = str(self.layout.disk)
+        return programs.run("unshare", "--mount", "sh", "-c", look, str(device), place, path.lstrip("/"))
 
     def begin_boot(self) -> None:
         """Switch the node on without waiting; `await_boot` waits.
@@ -179,7 +187,6 @@ class Node:
             "carrier": switch.carriers(layout) if built else {},
             "state_directory": str(layout.run),
             "log_directory": str(layout.log),
-            "root": str(self.root),
             "cgroup": str(layout.cgroup),
             "disks": {
                 name: str(loops[layout.number - 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -15,10 +16,9 @@ _PRIVATE = {"etc/servha": 0o700, "opt/demo": 0o755, "var/lib/servha": 0o700, "va
 
 
 def make(node: NodeLayout) -> None:
-    """Make the disk, put the first files on it, leave it mounted."""
-    disk.make_image(node.image, disk.NODE_DISK_MIB, formatted=True)
-    disk.mount_node_disk(node.image, node.disk)
-    root = node.disk / "root" / "upper"
+    """Make the disk with the first files on it."""
+    content = node.image.with_suffix(".first")
+    root = content / "root" / "upper"
     for place, mode in _PRIVATE.items():
         (root / place).mkdir(parents=True)
         (root / place).chmod(mode)
@@ -40,3 +40,5 @@ def make(node: NodeLayout) -> None:
             f"#!/bin/sh\nexec python3 -I -S {APPLICATION}/server.py {order}\n", encoding="ascii"
         )
         script.chmod(0o755)
+    disk.make_file_system(node.image, disk.NODE_DISK_MIB, content)
+    shutil.rmtree(content)

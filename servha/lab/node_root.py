@@ -19,6 +19,7 @@ from pathlib import Path
 from servha.lab import disk, kernel
 from servha.lab.layout import NodeLayout
 
+OWN_DISK = "run/disk"
 _KERNEL_PLACES = ("/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108  named, not used
 _CHARACTER_DEVICES = {
     "null": (1, 3),
@@ -41,6 +42,10 @@ def build(node: NodeLayout) -> None:
     """Assemble the node's root and move into it. The caller has namespaces of its own."""
     shared_disks = {name: disk.devices(node.lab.lun(name))[node.number - 1] for name in disk.SIZE_MIB}
     kernel.mount("none", Path("/"), flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    # Mounted here and not in this machine's own namespace: every other mount namespace that is made while it is
+    # there would get a copy of the mount and hold on to the disk.
+    (own_disk,) = disk.devices(node.image)
+    kernel.mount(str(own_disk), node.disk, "ext4", kernel.MS_NODEV)
     root = node.root
     _overlay(Path("/"), root, node.disk / "root")
     for number, place in enumerate(_separate_file_systems()):
@@ -49,6 +54,8 @@ def build(node: NodeLayout) -> None:
         kernel.bind(place, root / place.relative_to("/"), kernel.MS_RDONLY)
     _memory(root / "run", "mode=0755")
     (root / "run" / "servha").mkdir(mode=0o711)  # RuntimeDirectory= of the daemon's unit
+    (root / OWN_DISK).mkdir(mode=0o700)
+    kernel.bind(node.disk, root / OWN_DISK)  # so that a power-off finds it
     _memory(root / "tmp", "mode=1777")
     _dev(root / "dev", shared_disks)
     _kernel_views(node, root)

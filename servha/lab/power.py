@@ -57,33 +57,24 @@ def cut(node: NodeLayout, *, keep_machine: bool = False) -> Darkness:
         if not keep_machine:
             cgroup.kill(node.machine_cgroup, within_s=GONE_S)
         _cut_off_disks(node, pid)
-        if not cgroup.kill(node.cgroup, within_s=GONE_S):
+        if not cgroup.remove(node.cgroup, within_s=GONE_S):
             raise LabError(
                 say("{node}: some processes did not die in {limit_s} s", node=node.name, limit_s=GONE_S)
             )
-        _let_go_of_disks(node)
-        cgroup.remove(node.cgroup)
+        # The kernel forgets the file systems a moment after the last process; only then may they be used again.
+        for device in _disks(node):
+            disk.wait_unused(device, within_s=GONE_S)
         switch.unplug(node)
         return Darkness(dark_at_s, time.monotonic())
 
 
-def _shared_disks(node: NodeLayout) -> list[Path]:
+def _disks(node: NodeLayout) -> list[Path]:
     luns = (disk.devices(node.lab.lun(name)) for name in disk.SIZE_MIB)
-    return [loops[node.number - 1] for loops in luns if len(loops) >= node.number]
+    shared = [loops[node.number - 1] for loops in luns if len(loops) >= node.number]
+    return shared + disk.devices(node.image)
 
 
 def _cut_off_disks(node: NodeLayout, pid: int | None) -> None:
     if pid is not None:
-        for place in disk.mounts_on(pid, _shared_disks(node)):
+        for place in disk.mounts_on(pid, _disks(node)):
             disk.shut_down(place)
-    if node.disk.is_mount():
-        disk.shut_down(node.disk)
-
-
-def _let_go_of_disks(node: NodeLayout) -> None:
-    """Wait until the kernel has forgotten the file systems; then show this machine what the node's disk holds."""
-    disk.unmount(node.disk)
-    for device in (*_shared_disks(node), *disk.devices(node.image)):
-        disk.wait_unused(device, within_s=GONE_S)
-    if node.image.exists():
-        disk.mount_node_disk(node.image, node.disk)

@@ -1,0 +1,84 @@
+"""What live tests share: a lab of their own, removed in any case, and both nodes' words when a test fails."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from servha.lab.lab import Lab
+from servha.lab.service import Unit
+
+_HERE = Path(__file__).parent
+_LOG_LINES = 60
+_numbers = itertools.count(1)
+_failed = pytest.StashKey[bool]()
+
+LabMaker = Callable[..., Lab]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [item for item in items if item.path.is_relative_to(_HERE)]
+    for item in here:
+        item.add_marker(pytest.mark.root)
+    if here and os.geteuid() != 0 and os.environ.get("CI") == "true":
+        raise pytest.UsageError("tests/live needs root, and CI must not leave it out: run it as root")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    item.stash[_failed] = item.stash.get(_failed, False) or report.failed
+    return report  # type: ignore[return-value]
+
+
+def new_name() -> str:
+    return f"t{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def make_lab(request: pytest.FixtureRequest) -> Iterator[LabMaker]:
+    """Build labs that go with the test; `services` as in `Lab.up`, none unless given."""
+    made: list[Lab] = []
+
+    def make(services: list[Unit] | None = None, *, daemons: bool = False, profile: str = "fast") -> Lab:
+        lab = Lab.up(new_name(), services=None if daemons else services or [], profile=profile)
+        made.append(lab)
+        return lab
+
+    yield make
+    for lab in made:
+        if request.node.stash.get(_failed, False) and lab.exists():
+            print(words_of(lab))
+        lab.down()
+
+
+@pytest.fixture
+def bare_lab(make_lab: LabMaker) -> Lab:
+    """Two nodes on which nothing runs."""
+    return make_lab()
+
+
+@pytest.fixture
+def lab(make_lab: LabMaker) -> Lab:
+    """Two nodes with the product's daemons, no cluster yet."""
+    return make_lab(daemons=True)
+
+
+def words_of(lab: Lab) -> str:
+    """What both nodes have to say about themselves."""
+    said = []
+    for node in lab.nodes:
+        said.append(f"===== {lab.name} {node.name}: {node.power}")
+        if node.power == "on":
+            for command in (("servha", "status"), ("servha", "why")):
+                answer = node.run(*command, check=False, within_s=10)
+                said += [f"--- {' '.join(command)}: {answer.returncode}", answer.stdout + answer.stderr]
+        for log in sorted(node.log.glob("*")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            said += [f"--- {log.name} (the last {min(len(lines), _LOG_LINES)} of {len(lines)} lines)"]
+            said += lines[-_LOG_LINES:]
+    return "\n".join(said)

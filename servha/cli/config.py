@@ -34,10 +34,10 @@ def check(args: argparse.Namespace, screen: Screen) -> int:
     from servha.config.document import parse  # noqa: PLC0415
 
     if args.file.endswith(".toml"):
-        from servha.config import node_file  # noqa: PLC0415
+        from servha.config.node_file import load  # noqa: PLC0415
 
         cluster_file.read(args.file)
-        _, problems = node_file.load(Path(args.file))
+        _, problems = load(Path(args.file))
     else:
         _, problems = parse(cluster_file.read(args.file))
     if screen.json:

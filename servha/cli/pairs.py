@@ -9,13 +9,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from servha.config.reading import fields_of
 from servha.core.words import say
 from servha.wire.rpc import Code, Refusal
+
+SHORT: Final[Mapping[str, str]] = {
+    "start": "start_script",
+    "stop": "stop_script",
+    "test": "test_script",
+    "args": "start_arguments",
+    "start_args": "start_arguments",
+    "stop_args": "stop_arguments",
+    "test_args": "test_arguments",
+}
+"""What may be typed for a longer name, where the kind has that and not the short one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ def pairs_of(words: Sequence[str], kind: type[Any] | None) -> Pairs:
                     word=word,
                 ),
             )
+        if key not in hints and SHORT.get(key) in hints:
+            key = SHORT[key]
         if not raw:
             forgotten.append((node, key))
         elif node:

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from servha.core.words import say
+from servha.wire.rpc import Code, Refusal
+from tests.cli import recorded
+from tests.cli.conftest import FakeDaemon, Run
+
+
+class Tree:
+    """web, as the daemon tells of it: each status answer after an order is the next of `acts`."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self.whole = recorded.status()
+        self.journal: list[dict[str, Any]] = [recorded.entry(1, "node1", "web", "off", "running")]
+        self.acts: list[Callable[[], None]] = []
+        self.number = 4
+        daemon.answers |= {
+            "status": self.status,
+            "order": self.order,
+            "journal": self.news,
+            "why": lambda _args: {"entries": self.journal, "peer_missing": False},
+        }
+
+    @property
+    def web(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.whole["trees"][0]
+        return found
+
+    def order(self, _args: Mapping[str, Any]) -> Any:
+        self.number += 1
+        self.web["order"]["number"] = self.number
+        self.ordered = True
+        return {"number": self.number}
+
+    ordered = False
+
+    def status(self, _args: Mapping[str, Any]) -> Any:
+        if self.ordered and self.acts:
+            self.acts.pop(0)()
+        return self.whole
+
+    def news(self, args: Mapping[str, Any]) -> Any:
+        mine = [e for e in self.journal if e["node"] == "node1" and e["id"] > args.get("since", 0)]
+        return {"entries": mine}
+
+    def phases(self, here: str, there: str, **more: Any) -> Callable[[], None]:
+        def act() -> None:
+            for node, phase in (("node1", here), ("node2", there)):
+                self.web["phase_by_node"][node]["phase"] = phase
+            self.web["running_on"] = {here: "node1", there: "node2"}.get("running", "")
+            for node, parked in more.items():
+                self.web["phase_by_node"][node]["parked"] = parked
+
+        return act
+
+    def done(self, number: int, node: str, resource: str, verb: str, took_s: float, **more: Any) -> None:
+        self.journal.append(
+            recorded.entry(
+                number, node, f"web/{resource}", "a", "b", rule=f"resource/{verb}", took_s=took_s, **more
+            )
+        )
+
+
+@pytest.fixture
+def tree(daemon: FakeDaemon) -> Tree:
+    return Tree(daemon)
+
+
+def test_a_move_waits_and_tells_each_step_of_both_nodes(tree: Tree, daemon: FakeDaemon, run: Run) -> None:
+    tree.acts = [
+        tree.phases("stopping", "off"),
+        lambda: (tree.done(2, "node1", "app", "stop", 0.03), tree.phases("off", "starting")())[0],
+        lambda: (tree.done(2, "node2", "vip", "start", 0.012), tree.phases("off", "running")())[0],
+    ]
+    ran = run("tree", "move", "web", "node2")
+    assert ran.status == 0, ran.err
+    assert "Plan: stop web on node1, start it on node2" in ran.out
+    assert "stop app ...  30 ms" in ran.out
+    assert "start vip ...  12 ms" in ran.out
+    assert "web: runs on node2" in ran.out
+    assert ran.out.splitlines()[-1] == "To undo: servha tree move web node1"
+    assert daemon.arguments("order") == {"tree": "web", "verb": "move", "node": "node2"}
+
+
+def test_a_stop_is_done_when_nothing_holds_the_tree(tree: Tree, run: Run) -> None:
+    tree.acts = [tree.phases("stopping", "off"), tree.phases("off", "off")]
+    ran = run("tree", "stop", "web", "-y")
+    assert ran.status == 0
+    assert "web: stopped" in ran.out
+    assert "To undo: servha tree start web" in ran.out
+
+
+def test_an_old_answer_is_not_taken_for_the_outcome(tree: Tree, run: Run) -> None:
+    """web runs on node1 already when it is ordered to node1: only a status with the order's number counts."""
+    numbers = iter([4, 4, 5])
+
+    def late() -> None:
+        tree.web["order"]["number"] = next(numbers, 5)
+
+    tree.acts = [late, late, late]
+    assert run("tree", "start", "web", "--on", "node1").status == 0
+    assert not tree.acts
+
+
+def test_a_start_that_fails_names_the_step_that_failed(tree: Tree, run: Run) -> None:
+    tree.acts = [
+        tree.phases("off", "starting"),
+        lambda: (
+            tree.done(
+                2,
+                "node2",
+                "vip",
+                "start",
+                0.05,
+                severity="error",
+                because=recorded.said(
+                    "one of its addresses is in use: {held_by}", held_by="02:00:00:00:00:09"
+                ),
+                otherwise=recorded.said(
+                    "silence from all addresses of the tree would have let it start here"
+                ),
+            ),
+            tree.phases("off", "off", node2="yes")(),
+        )[0],
+    ]
+    ran = run("tree", "start", "web", "--on", "node2")
+    assert ran.status == 1
+    assert "web: could not be started on node2" in ran.err
+    assert "because: web/vip on node2: one of its addresses is in use: 02:00:00:00:00:09" in ran.err
+    assert "otherwise: silence from all addresses" in ran.err
+
+
+def test_a_tree_that_cannot_be_stopped_is_a_failure(tree: Tree, run: Run) -> None:
+    tree.acts = [tree.phases("stop-failed", "off")]
+    ran = run("tree", "stop", "web")
+    assert ran.status == 1
+    assert "cannot be stopped on node1" in ran.err
+
+
+def test_somebody_elses_newer_order_ends_the_wait(tree: Tree, run: Run) -> None:
+    def newer() -> None:
+        tree.web["order"]["number"] = 99
+
+    tree.acts = [newer]
+    ran = run("tree", "stop", "web")
+    assert ran.status == 1
+    assert "newer order" in ran.err
+
+
+def test_a_wait_has_an_end(tree: Tree, run: Run) -> None:
+    tree.acts = [tree.phases("stopping", "off")]
+    ran = run("tree", "stop", "web", "--timeout", "0.2")
+    assert ran.status == 124
+    assert "it goes on" in ran.err
+    assert "servha why web" in ran.err
+
+
+def test_without_waiting_the_order_is_given_and_that_is_all(tree: Tree, run: Run) -> None:
+    ran = run("tree", "stop", "web", "--no-wait")
+    assert ran.status == 0
+    assert "The order is given." in ran.out
+
+
+def test_release_does_not_wait(tree: Tree, run: Run) -> None:
+    tree.web["order"]["pin"] = "node1"
+    ran = run("tree", "release", "web")
+    assert ran.status == 0
+    assert "To undo: servha tree move web node1" in ran.out
+
+
+def test_a_refusal_is_exit_5_with_the_rule(tree: Tree, daemon: FakeDaemon, run: Run) -> None:
+    text = say(
+        "{node} cannot run {tree} now: nothing is heard of it. `servha status` shows since when",
+        node="node2",
+        tree="web",
+    )
+    daemon.answers["order"] = Refusal(Code.REFUSED, text)
+    ran = run("tree", "move", "web", "node2")
+    assert ran.status == 5
+    assert "nothing is heard of it" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("tree", "start", "nix"), 6, "there are: web"),
+        (("tree", "move", "web", "node9"), 6, "there are: node1, node2"),
+        (("tree", "move", "web"), 2, "NODE is missing"),
+    ],
+)
+def test_a_mistyped_order_names_what_there_is(
+    tree: Tree, daemon: FakeDaemon, run: Run, words: tuple[str, ...], status: int, says: str
+) -> None:
+    ran = run(*words)
+    assert (ran.status, says in ran.err) == (status, True), ran
+    assert "order" not in daemon.verbs()
+
+
+def test_json_tells_the_outcome_in_the_readers_language(tree: Tree, run: Run) -> None:
+    tree.acts = [tree.phases("off", "off")]
+    ran = run("tree", "stop", "web", "-o", "json", "--lang", "zh-CN")
+    assert json.loads(ran.out) == {
+        "schema_version": 1,
+        "done": True,
+        "outcome": "web：已停止",
+        "because": "",
+        "otherwise": "",
+    }
+
+
+def test_a_person_is_asked_before_something_running_stops(
+    tree: Tree, daemon: FakeDaemon, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servha.cli.screen.Screen.interactive", True)
+    monkeypatch.setattr("sys.stdin", __import__("io").StringIO("n\n"))
+    ran = run("tree", "stop", "web")
+    assert ran.status == 1
+    assert "will be interrupted" in ran.out
+    assert "order" not in daemon.verbs()

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from servha.core.words import say
-from servha.lab import cgroup, cuts, disk, namespace, node_disk, switch
+from servha.lab import cgroup, cuts, disk, machine, namespace, node_disk, switch
 from servha.lab.cuts import Cut, Direction
 from servha.lab.layout import (
     CLIENT_ADDRESS,
@@ -257,7 +257,7 @@ class Lab:
                 "lab {name}: some processes did not die in {limit_s} s", name=self.name, limit_s=GONE_S
             )
             raise LabError(problem)
-        if not lab.complete.exists():
+        if lab.run.exists() and not lab.complete.exists():
             self._await_builders_programs()
         disk.unmount_below(lab.run)
         for device in disk.devices_of(lab):

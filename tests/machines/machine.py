@@ -174,15 +174,24 @@ class Machine:
         assert self._power is not None
         if self._power.poll() is not None:
             raise ChildProcessError(f"{self.name} ended with {self._power.returncode} before it had started")
+        # One level down is systemd-nspawn, number 1 of its own namespace; the machine is the level below.
+        level = len(numbers_of("self")) + 2
         for pid in cgroups.processes(self._group):
-            with suppress(OSError):
-                status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-                numbers = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
-                if numbers[-1] == "1" and numbers[-2] != "1":
-                    return pid
+            numbers = numbers_of(str(pid))
+            if len(numbers) == level and numbers[-1] == "1":
+                return pid
         return 0
 
     def _is_up(self) -> bool:
         self._find_leader()
         answer = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
         return answer in ("running", "degraded")
+
+
+def numbers_of(pid: str) -> list[str]:
+    """The numbers a process has, from our process namespace down to its own. Empty when it is gone."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("NSpid:"):
+                return line.split()[1:]
+    return []

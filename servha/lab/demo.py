@@ -42,7 +42,7 @@ def demo(args: argparse.Namespace, screen: Screen) -> int:
             first = probe.wait_answer(within_s=ANSWER_S)
             _tell(screen, say("{url} is answered by {node}", url=probe.target, node=first.who), began_s)
             if args.once:
-                return _once(lab, probe, screen)
+                return _once(lab, probe, screen, began_s)
             _guide(args.name, screen)
             return _watch(lab, probe, screen)
 
@@ -113,7 +113,7 @@ def await_standby(lab: Lab, node: Node, *, within_s: float = STANDBY_S) -> None:
 def _readiness(status: dict[str, Any], name: str) -> dict[str, Any]:
     node: dict[str, Any] = next((node for node in status.get("nodes", ()) if node.get("name") == name), {})
     tree: dict[str, Any] = next((tree for tree in status.get("trees", ()) if tree.get("name") == TREE), {})
-    on = tree.get("on", {}).get(name, {})
+    on = tree.get("phase_by_node", {}).get(name, {})
     return {
         "health": node.get("health"),
         "standing": node.get("standing"),
@@ -130,9 +130,8 @@ def _wait(condition: Callable[[], bool], *, within_s: float, every_s: float = 0.
     return True
 
 
-def _once(lab: Lab, probe: Probe, screen: Screen) -> int:
+def _once(lab: Lab, probe: Probe, screen: Screen, began_s: float) -> int:
     """Power off, reboot, planned move: each must end with an answer."""
-    began_s = time.monotonic()
     owner = lab.node(probe.wait_answer(within_s=ANSWER_S).who)
     other = next(node for node in lab.nodes if node is not owner)
     await_standby(lab, other)

@@ -90,7 +90,9 @@ class Prober:
         )
         if not ping and all(answer is None for answer in answers):
             return
-        self._happen(PeerProbed(boottime_s(), ping or next((a for a in answers if a), ""), asked_s))
+        # How long it took is left out: the same answer must read the same each time.
+        answered_by = ping.partition(" after ")[0] or next((a for a in answers if a), "")
+        self._happen(PeerProbed(boottime_s(), answered_by, asked_s))
 
     async def _who_has(self, nic: str, address: str) -> str | None:
         try:

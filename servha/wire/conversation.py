@@ -12,6 +12,7 @@ What silence means is decided in core/membership.py; this module never says that
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ class Conversation:
         self._windows = {}
 
     def _may_answer(self, link: str, now_s: float) -> bool:
-        if now_s - self._answered_s.get(link, now_s - ANSWER_GAP_S) < ANSWER_GAP_S:
+        if now_s - self._answered_s.get(link, -math.inf) < ANSWER_GAP_S:
             return False
         self._answered_s[link] = now_s
         return True

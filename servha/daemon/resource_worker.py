@@ -137,15 +137,18 @@ class ResourceWorker:
         if self._closed:
             return
         doing = self._doing
-        if doing is None:
-            self._begin(ask)
-        elif ask.action is Action.STOP:
+        if ask.action is Action.STOP:
             self._next.clear()  # starts asked for earlier are withdrawn by this stop
-            if doing.action is Action.START and self._action is not None:
+            if doing is None:
+                self._begin(ask)
+            elif doing.action is Action.START and self._action is not None:
                 self._action.cancel()
-            if doing.action is Action.START or (doing.clean_up and not ask.clean_up):
                 self._next.append(ask)
-        elif doing.action is Action.STOP or self._next:
+            elif doing.clean_up and not ask.clean_up:
+                self._next.append(ask)  # any other stop under way answers for this one too
+        elif doing is None and not self._next:
+            self._begin(ask)
+        elif doing is None or doing.action is Action.STOP or self._next:
             stops = [waiting for waiting in self._next if waiting.action is Action.STOP]
             self._next.clear()
             self._next.extend([*stops, ask])
@@ -158,10 +161,11 @@ class ResourceWorker:
         self._action.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._doing = None
+        if self._action is task:
+            self._doing = None
         if not task.cancelled() and task.exception() is not None:
             log.error("worker of %s failed", self._place.resource, exc_info=task.exception())
-        if self._next and not self._closed:
+        if self._doing is None and self._next and not self._closed:
             self._begin(self._next.popleft())
 
     async def _carry_out(self, ask: _Ask) -> None:
@@ -185,6 +189,8 @@ class ResourceWorker:
         if outcome.ok:
             self._said = ResourceState.RUNNING if ask.action is Action.START else ResourceState.STOPPED
         self._attend(running=self._said is ResourceState.RUNNING)
+        # Before it is told: whoever is told may ask for the next thing at once.
+        self._doing = None
         self._finished(ask.action, outcome, loop.time() - began)
 
     async def _start(self, place: Place, began: float) -> Outcome:

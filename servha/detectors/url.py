@@ -131,7 +131,11 @@ async def fetch(parts: SplitResult, *, verify: bool) -> tuple[int, dict[str, str
         )
         while len(body) < wanted and (piece := await reader.read(65536)):
             body += piece
-        return status, headers, unchunked(bytes(body)) if "transfer-encoding" in headers else bytes(body)
+        return (
+            status,
+            headers,
+            unchunked(bytes(body)) if "transfer-encoding" in headers else bytes(body[:wanted]),
+        )
     finally:
         writer.close()
         with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):

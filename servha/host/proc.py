@@ -56,11 +56,16 @@ def address_from(text: str) -> str:
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
 
 
+def pids() -> list[int]:
+    """Every process there is."""
+    with os.scandir(PROC) as entries:
+        return [int(entry.name) for entry in entries if entry.name.isdecimal()]
+
+
 def processes() -> tuple[Process, ...]:
     """Every process this one may see, except itself."""
     ours = os.getpid()
-    pids = [int(entry.name) for entry in os.scandir(PROC) if entry.name.isdecimal()]
-    return tuple(found for pid in pids if pid != ours and (found := process(pid)) is not None)
+    return tuple(found for pid in pids() if pid != ours and (found := process(pid)) is not None)
 
 
 def process(pid: int) -> Process | None:
@@ -85,9 +90,9 @@ def owners(inodes: frozenset[int]) -> tuple[Process, ...]:
     """The processes that hold one of these sockets open."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
     found: list[Process] = []
-    for entry in os.scandir(PROC):
-        if entry.name.isdecimal() and _holds(PROC / entry.name / "fd", wanted):
-            holder = process(int(entry.name))
+    for pid in pids():
+        if _holds(PROC / str(pid) / "fd", wanted):
+            holder = process(pid)
             if holder is not None:
                 found.append(holder)
     return tuple(found)
@@ -95,10 +100,11 @@ def owners(inodes: frozenset[int]) -> tuple[Process, ...]:
 
 def _holds(directory: Path, wanted: set[str]) -> bool:
     try:
-        for entry in os.scandir(directory):
-            with contextlib.suppress(OSError):
-                if str(Path(entry.path).readlink()) in wanted:
-                    return True
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if str(Path(entry.path).readlink()) in wanted:
+                        return True
     except OSError:
         return False
     return False

@@ -1,14 +1,21 @@
-"""Two identities made once, and doors on real loopback sockets."""
+"""Real keys and certificates, real sockets; two nodes in a network namespace that a test makes for itself."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from servha.daemon import certificate
 from servha.daemon.identity import Identity
+from servha.lab import kernel
+from tests.daemon.two_nodes import ADDRESSES, TwoNodes
+
+DEADLINE_S = 10.0
 
 
 def make_identity(directory: Path, node: str) -> Identity:
@@ -18,20 +25,46 @@ def make_identity(directory: Path, node: str) -> Identity:
 
 @pytest.fixture(scope="session")
 def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Identity, Identity]:
-    """node1, node2 and an intruder: real keys, real certificates."""
+    """node1, node2 and an intruder."""
     top = tmp_path_factory.mktemp("identities")
     one, two, three = (make_identity(top / name, name) for name in ("node1", "node2", "intruder"))
     return one, two, three
 
 
 @pytest.fixture
-def socket_path(tmp_path: Path) -> Path:
-    return tmp_path / "run" / "servhad.sock"
+def own_network() -> Iterator[None]:
+    """A namespace in which the addresses of both nodes, and of a stranger, are on the loopback interface."""
+    here = f"/proc/{os.getpid()}/task/{os.getpid()}/ns/net"
+    before = os.open(here, os.O_RDONLY)
+    try:
+        kernel.unshare(kernel.CLONE_NEWNET)
+        ip("link", "set", "lo", "up")
+        for ends in ADDRESSES.values():
+            for address in ends.values():
+                ip("address", "add", address, "dev", "lo")
+        yield
+    finally:
+        kernel.setns(before, kernel.CLONE_NEWNET)
+        os.close(before)
 
 
-async def until(condition: object, *, within_s: float = 5.0) -> None:
-    """Wait for a condition with a deadline."""
-    assert callable(condition)
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - the condition is in another program or in the kernel
-            await asyncio.sleep(0.005)
+@pytest.fixture
+async def nodes(own_network: None, tmp_path: Path) -> AsyncIterator[TwoNodes]:
+    """Two nodes that are in no cluster yet."""
+    two_nodes = TwoNodes(tmp_path)
+    yield two_nodes
+    await two_nodes.end()
+
+
+def ip(*words: str) -> None:
+    subprocess.run(("ip", *words), check=True, capture_output=True)
+
+
+async def until(claim: Callable[[], bool], what: str = "") -> None:
+    """Wait for a condition, with a deadline."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + DEADLINE_S
+    while not claim():
+        if loop.time() > deadline:
+            pytest.fail(f"not within {DEADLINE_S} s: {what or claim}")
+        await asyncio.sleep(0.002)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import socket
 
-from servha.cli import cluster_file, cluster_wipe, exits, states
+from servha.cli import cluster_edit, cluster_file, cluster_wipe, exits, states
 from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.heartbeat import FIGURES
@@ -55,6 +55,7 @@ def add(place: Place) -> None:
             "What was changed on this node meanwhile is lost; `servha cluster export` keeps it in a file first."
         ),
     ).output()
+    cluster_edit.add(verbs)
     cluster_file.add(verbs)
     cluster_wipe.add(verbs)
 
@@ -247,7 +248,9 @@ def init(args: argparse.Namespace, screen: Screen) -> int:
     screen.line(
         say("Next, on the other node: {command}", command=f"servha cluster join {here} --node NAME {links}")
     )
-    screen.line(say("To undo: {command}", command=f"servha cluster wipe --node {args.node}"))
+    screen.line(
+        say("To undo: {command}", command=f"systemctl stop servhad && servha cluster wipe --node {args.node}")
+    )
     return exits.OK
 
 

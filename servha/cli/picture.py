@@ -163,6 +163,8 @@ def picture_of(answer: Any) -> Picture:
 
 
 def _node(node: Mapping[str, Any]) -> NodeSeen:
+    # What a silent node last said of its links is no news of them.
+    silent = not node.get("us") and node.get("health") in ("lost", "left", "unheard")
     return NodeSeen(
         name=_word(node.get("name")),
         us=bool(node.get("us")),
@@ -174,7 +176,7 @@ def _node(node: Mapping[str, Any]) -> NodeSeen:
                 name=_word(link.get("name")),
                 nic=_word(link.get("nic")),
                 address=_word(link.get("address")),
-                state=_word(link.get("state")) or "unknown",
+                state="unknown" if silent else _word(link.get("state")) or "unknown",
                 silent_s=_number(link.get("silent_s")),
                 rtt_ms=_number(link.get("rtt_ms")),
                 carrier=link.get("carrier"),

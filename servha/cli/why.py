@@ -76,11 +76,16 @@ def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
     """Return what counts as a decision, oldest first: made by a rule, about the tree itself, and a change."""
     about = [e for e in entries if not tree or e.is_about(tree)]
     changes = [
-        e for e in about if e.rule and e.rule not in PROGRESS and "/" not in e.subject and e.before != e.after
+        e for e in about if e.rule and not is_progress(e) and "/" not in e.subject and e.before != e.after
     ]
     if not tree:
         changes = [e for e in changes if not e.subject.startswith("link ")] or changes
     return changes or about
+
+
+def is_progress(one: Entry) -> bool:
+    """Whether the row that made the entry only carries on. A rule reads "tree/started placement/kept ..."."""
+    return one.rule.split(" ")[0].rpartition("/")[2] in PROGRESS
 
 
 def explain(decision: Entry, entries: Sequence[Entry], screen: Screen, *, alone: bool = False) -> None:
@@ -129,7 +134,7 @@ def _done(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
         elif one.subject == decision.subject and one.before != one.after:
             whole = screen.words(states.for_how_long(max(0.0, one.at_s - decision.at_s)))
             rows.append([one.subject, entry.change_words(one, screen), whole])
-            if one.rule not in PROGRESS or one.after in RESTING:
+            if not is_progress(one) or one.after in RESTING:
                 break
     if rows:
         screen.line()
@@ -138,13 +143,14 @@ def _done(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
 
 
 def _timeline(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
-    """The entries of both nodes around the decision, which is marked."""
-    place = next((i for i, e in enumerate(entries) if e is decision), len(entries) - 1)
-    start = max(0, min(place - AROUND // 2, len(entries) - AROUND))
+    """The entries of both nodes around the decision, which is marked; mere changes of reason are left out."""
+    told = [e for e in entries if e is decision or e.before != e.after or not e.rule.startswith("tree/")]
+    place = next((i for i, e in enumerate(told) if e is decision), len(told) - 1)
+    start = max(0, min(place - AROUND // 2, len(told) - AROUND))
     screen.line()
     screen.line(say("Timeline of both nodes"), mood="strong")
     rows: list[list[Cell | str]] = [
         [Cell(">" if one is decision else " ", "strong"), *entry.row(one, screen)]
-        for one in entries[start : start + AROUND]
+        for one in told[start : start + AROUND]
     ]
     screen.table(rows, indent=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -62,7 +63,7 @@ class FakeDaemon:
 
     def _talk(self, line: socket.socket) -> None:
         decoder = rpc.FrameDecoder()
-        with line:
+        with line, contextlib.suppress(OSError):
             while piece := line.recv(65536):
                 for frame in decoder.feed(piece):
                     request = rpc.decode_request(frame)

@@ -1,10 +1,18 @@
-"""Every sentence that servha/ can say, read from the source with ast. Shared by the tests of the catalogue."""
+"""Every sentence that servha/ can say, read from the source with ast. Shared by the tests of the catalogue.
+
+    python -m tests.cli.templates [FILE.json ...]
+
+takes translations ({template: translation}) into servha/catalogues/zh-CN.json, drops what is no longer said, sorts,
+and prints what is still missing.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import string
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +109,19 @@ def _has_kind_name(node: ast.ClassDef) -> bool:
         isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.target.id == "name"
         for part in node.body
     )
+
+
+def merge(files: list[str]) -> dict[str, str]:
+    """Take the translations in `files` into the catalogue; return what is missing, with its place."""
+    path = ROOT / "catalogues" / "zh-CN.json"
+    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    for file in files:
+        known |= json.loads(Path(file).read_text(encoding="utf-8"))
+    said = templates()
+    kept = {template: known[template] for template in sorted(known) if template in said}
+    path.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return {template: place for template, place in said.items() if template not in kept}
+
+
+if __name__ == "__main__":
+    print(json.dumps(merge(sys.argv[1:]), ensure_ascii=False, indent=1))

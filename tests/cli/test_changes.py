@@ -163,6 +163,8 @@ def test_every_problem_is_listed_with_its_place(cluster: FakeDaemon, run: Run) -
         (("node", "remove-offline", "node2"), 5, "node2 is alive"),
         (("node", "remove-offline", "node1"), 5, "is this node"),
         (("cluster", "plan", "/nowhere.json"), 6, "cannot be read"),
+        (("cluster", "edit"), 2, "nothing to change was given"),
+        (("cluster", "edit", "--reference", "192.0.2.1"), 78, "192.0.2.1"),
     ],
 )
 def test_each_mistake_names_the_thing_and_the_next_step(
@@ -238,6 +240,13 @@ def test_heartbeats_are_listed_in_order_of_preference(cluster: FakeDaemon, run: 
 def test_the_profile_sets_all_figures(cluster: FakeDaemon, run: Run) -> None:
     assert run("heartbeat", "timing", "--profile", "fast").status == 0
     assert sent(cluster)["timing"]["interval_ms"] == 100
+
+
+def test_the_cluster_is_edited_and_the_undo_names_what_was(cluster: FakeDaemon, run: Run) -> None:
+    ran = run("cluster", "edit", "--reference", "192.0.2.253", "--heartbeat-port", "15000")
+    assert ran.status == 0, ran.err
+    assert sent(cluster)["cluster"]["references"] == ["192.0.2.253"]
+    assert "To undo: servha cluster edit --reference '192.0.2.254' --heartbeat-port 14338" in ran.out
 
 
 def test_config_check_needs_no_daemon(run: Run, tmp_path: Path) -> None:

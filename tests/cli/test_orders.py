@@ -59,12 +59,21 @@ class Tree:
 
         return act
 
-    def done(self, number: int, node: str, resource: str, verb: str, took_s: float, **more: Any) -> None:
+    @staticmethod
+    def both(first: Callable[[], object], then: Callable[[], None]) -> Callable[[], None]:
+        def act() -> None:
+            first()
+            then()
+
+        return act
+
+    def done(self, number: int, node: str, resource: str, verb: str, took_s: float, **more: Any) -> bool:
         self.journal.append(
             recorded.entry(
                 number, node, f"web/{resource}", "a", "b", rule=f"resource/{verb}", took_s=took_s, **more
             )
         )
+        return True
 
 
 @pytest.fixture
@@ -75,8 +84,8 @@ def tree(daemon: FakeDaemon) -> Tree:
 def test_a_move_waits_and_tells_each_step_of_both_nodes(tree: Tree, daemon: FakeDaemon, run: Run) -> None:
     tree.acts = [
         tree.phases("stopping", "off"),
-        lambda: (tree.done(2, "node1", "app", "stop", 0.03), tree.phases("off", "starting")())[0],
-        lambda: (tree.done(2, "node2", "vip", "start", 0.012), tree.phases("off", "running")())[0],
+        tree.both(lambda: tree.done(2, "node1", "app", "stop", 0.03), tree.phases("off", "starting")),
+        tree.both(lambda: tree.done(2, "node2", "vip", "start", 0.012), tree.phases("off", "running")),
     ]
     ran = run("tree", "move", "web", "node2")
     assert ran.status == 0, ran.err
@@ -111,8 +120,8 @@ def test_an_old_answer_is_not_taken_for_the_outcome(tree: Tree, run: Run) -> Non
 def test_a_start_that_fails_names_the_step_that_failed(tree: Tree, run: Run) -> None:
     tree.acts = [
         tree.phases("off", "starting"),
-        lambda: (
-            tree.done(
+        tree.both(
+            lambda: tree.done(
                 2,
                 "node2",
                 "vip",
@@ -126,8 +135,8 @@ def test_a_start_that_fails_names_the_step_that_failed(tree: Tree, run: Run) -> 
                     "silence from all addresses of the tree would have let it start here"
                 ),
             ),
-            tree.phases("off", "off", node2="yes")(),
-        )[0],
+            tree.phases("off", "off", node2="yes"),
+        ),
     ]
     ran = run("tree", "start", "web", "--on", "node2")
     assert ran.status == 1
@@ -195,11 +204,11 @@ def test_a_refusal_is_exit_5_with_the_rule(tree: Tree, daemon: FakeDaemon, run: 
     ],
 )
 def test_a_mistyped_order_names_what_there_is(
-    tree: Tree, daemon: FakeDaemon, run: Run, words: tuple[str, ...], status: int, says: str
+    tree: Tree, run: Run, *, words: tuple[str, ...], status: int, says: str
 ) -> None:
     ran = run(*words)
     assert (ran.status, says in ran.err) == (status, True), ran
-    assert "order" not in daemon.verbs()
+    assert not tree.ordered
 
 
 def test_json_tells_the_outcome_in_the_readers_language(tree: Tree, run: Run) -> None:

@@ -20,7 +20,7 @@ ANSWER_WITHIN_S: Final = 30.0
 PIECE_BYTES: Final = 256 * 1024
 
 
-class NotRunning(Exception):  # noqa: N818 - a state of the machine, said in words
+class NotRunning(Exception):
     """Nobody answers at the socket; `text` says why and what to do."""
 
     def __init__(self, text: Text) -> None:
@@ -28,7 +28,7 @@ class NotRunning(Exception):  # noqa: N818 - a state of the machine, said in wor
         self.text = text
 
 
-class LateAnswer(Exception):  # noqa: N818
+class LateAnswer(Exception):
     """servhad took the question and did not answer in time."""
 
     def __init__(self, text: Text) -> None:

@@ -64,10 +64,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     from servha.cli import change  # noqa: PLC0415
     from servha.config import edit as edits  # noqa: PLC0415
 
-    settings: dict[str, Any] = {}
-    for name, value in (("name", args.name), ("policy", args.arbitration), ("language", args.language)):
-        if value is not None:
-            settings[name] = value
+    given = {"name": args.name, "policy": args.arbitration, "language": args.language}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if args.reference is not None:
         settings["references"] = [a.strip() for word in args.reference for a in word.split(",") if a.strip()]
     ports = {

@@ -15,7 +15,7 @@ from tests.cli import recorded
 from tests.cli.conftest import FakeDaemon, Run
 from tests.cli.documents import document
 
-SECRET = "correct horse"
+FIRST_LINE = "correct horse"
 NICS: Nics = {
     "priv0": (Address("198.51.100.1/24", static=True),),
     "pub0": (Address("192.0.2.1/24", static=True), Address("192.0.2.7/24", static=True)),
@@ -27,7 +27,7 @@ NICS: Nics = {
 @pytest.fixture
 def password(tmp_path: Path) -> str:
     file = tmp_path / "password"
-    file.write_text(f"{SECRET}\nnot this\n")
+    file.write_text(f"{FIRST_LINE}\nnot this\n")
     return str(file)
 
 
@@ -66,8 +66,8 @@ def test_init_hands_in_what_the_wizard_of_the_manual_asks(
         "first_start_ms": 3000,
     }
     assert (asked["policy"], asked["references"]) == ("reference-address", ["192.0.2.254", "192.0.2.253"])
-    assert asked["password"] == SECRET
-    assert SECRET not in out + err
+    assert asked["password"] == FIRST_LINE
+    assert FIRST_LINE not in out + err
     assert "Next, on the other node: servha cluster join 198.51.100.1" in out
 
 
@@ -120,7 +120,7 @@ def test_a_cluster_that_exists_already_is_exit_7(daemon: FakeDaemon, run: Run) -
 def test_join_needs_a_password_or_a_code(daemon: FakeDaemon, run: Run, password: str) -> None:
     assert run("cluster", "join", "192.0.2.1", "--node", "node2").status == 2
     assert run("cluster", "join", "192.0.2.1", "--node", "node2", "--password-file", password).status == 0
-    assert daemon.arguments("cluster.join")["password"] == SECRET
+    assert daemon.arguments("cluster.join")["password"] == FIRST_LINE
     assert run("cluster", "join", "192.0.2.1", "--node", "node2", "--code", "abc").status == 0
     assert "password" not in daemon.arguments("cluster.join")
 

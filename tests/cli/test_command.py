@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from servha.cli import columns, exits
 from servha.cli.client import Client, LateAnswer
 from servha.cli.main import NOUNS, language_of, make_parser
 from servha.cli.mon import frame
+from servha.cli.pages import verbs_of, write_pages
 from servha.cli.screen import Screen
 from servha.core.words import say
 from servha.wire.rpc import EXIT_STATUS, Code, Refusal
@@ -23,19 +22,9 @@ from tests.cli import recorded
 from tests.cli.conftest import FakeDaemon, Run
 
 
-def parsers(
-    parser: argparse.ArgumentParser, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
-    yield path, parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, inner in action.choices.items():
-                yield from parsers(inner, (*path, name))
-
-
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_every_verb_teaches_with_an_example_and_its_exit_codes(language: str) -> None:
-    for path, parser in parsers(make_parser(language)):
+    for path, parser in verbs_of(make_parser(language)):
         page = parser.format_help()
         assert not page.startswith("usage: usage"), path
         if parser.get_default("run") is not None and path[0] != "lab":
@@ -45,7 +34,7 @@ def test_every_verb_teaches_with_an_example_and_its_exit_codes(language: str) ->
 
 def test_help_in_chinese_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    for path, parser in parsers(make_parser("zh-CN")):
+    for path, parser in verbs_of(make_parser("zh-CN")):
         described = [
             line
             for line in parser.format_help().splitlines()
@@ -167,6 +156,14 @@ def test_the_live_view_draws_a_frame_and_survives_a_restart(daemon: FakeDaemon) 
         assert "Resource trees" in frame(client, Screen(language="en"))
     absent = Client(str(daemon.path) + ".absent")
     assert "servhad is not running" in frame(absent, Screen(language="en"))
+
+
+def test_the_reference_pages_name_every_verb_and_every_setting(tmp_path: Path) -> None:
+    pages = {path.name: path.read_text(encoding="utf-8") for path in write_pages(tmp_path)}
+    for language in ("en", "zh-CN"):
+        assert "servha tree move" in pages[f"commands.{language}.md"]
+        assert "| conflict_wait_ms |" in pages[f"kinds.{language}.md"]
+    assert "用法" in pages["commands.zh-CN.md"]
 
 
 # --- columns ---------------------------------------------------------------------------------------------------

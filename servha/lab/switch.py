@@ -65,7 +65,12 @@ def build(lab: Layout) -> None:
     _batch(
         lab.namespace("switch"),
         "link set lo up",
-        *(f"link add {name} {bridge}" for name in BRIDGE.values()),
+        # An address of its own: a bridge otherwise borrows that of a port and changes it when the port goes, and
+        # then the reference address is out of reach until its neighbours have noticed.
+        *(
+            f"link add {name} address 02:00:00:00:0{number}:fe {bridge}"
+            for number, name in enumerate(BRIDGE.values(), 1)
+        ),
         f"addr add {REFERENCE_ADDRESS}/{PREFIX} dev {BRIDGE['public']}",
         *(f"link set {name} up" for name in BRIDGE.values()),
         f"link add {_CLIENT_PORT} type veth peer name {INTERFACE['public']} address 02:00:00:00:01:32"

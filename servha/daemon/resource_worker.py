@@ -215,7 +215,7 @@ class ResourceWorker:
             if self._ended_early(now) and seen.state is ResourceState.STOPPED:
                 return Outcome(
                     ok=False,
-                    because=say("it ended again before it was ready: {why}", why=str(seen.because)),
+                    because=say("it ended again before it was ready: {why}", why=seen.because),
                 )
             if now + pause_s >= deadline:
                 return Outcome(
@@ -223,7 +223,7 @@ class ResourceWorker:
                     because=say(
                         "it was not seen running within {seconds} s: {why}",
                         seconds=round(place.start_timeout_s, 3),
-                        why=str(seen.because),
+                        why=seen.because,
                     ),
                 )
             await asyncio.sleep(pause_s)
@@ -248,15 +248,15 @@ class ResourceWorker:
         if outcome.ok and seen.state is ResourceState.RUNNING:
             return Outcome(
                 ok=False,
-                because=say("the stop went through, but it still runs: {why}", why=str(seen.because)),
+                because=say("the stop went through, but it still runs: {why}", why=seen.because),
             )
         if not outcome.ok and seen.state is ResourceState.STOPPED:
             return Outcome(
                 ok=True,
                 because=say(
                     "it is stopped ({seen}), although: {why}",
-                    seen=str(seen.because),
-                    why=str(outcome.because),
+                    seen=seen.because,
+                    why=outcome.because,
                 ),
             )
         return outcome
@@ -328,7 +328,7 @@ class ResourceWorker:
                     finding,
                     because=say(
                         "{why}; it was put back {count} times within {seconds} s and is not put back again",
-                        why=str(finding.because),
+                        why=finding.because,
                         count=HEALS_MAX,
                         seconds=round(HEAL_WINDOW_S),
                     ),
@@ -340,7 +340,7 @@ class ResourceWorker:
             self._heals.append(began)
             because = say(
                 "{why}; it was put back after {ms} ms",
-                why=str(finding.because),
+                why=finding.because,
                 ms=round((loop.time() - began) * 1000, 1),
             )
             self.last = Finding(ResourceState.RUNNING, because, finding.source)
@@ -364,7 +364,7 @@ class ResourceWorker:
                 because=say(
                     "it could not be told {count} times in a row: {why}",
                     count=self._unknowns,
-                    why=str(finding.because),
+                    why=finding.because,
                 ),
             )
         if finding.state is not self._said:

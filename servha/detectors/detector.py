@@ -13,6 +13,9 @@ from servha.core.model import ResourceState
 from servha.core.words import Text, say
 from servha.host import FieldProblem, Finding, Host
 
+REASONS_MAX = 6
+"""More reasons than this are not listed where all agree."""
+
 
 class DetectorKind(Protocol):
     """One kind of detector; its fields are its configuration. It never says STOPPED when it could not tell."""
@@ -41,9 +44,7 @@ def together(findings: Sequence[Finding]) -> Finding:
     if failed:
         return Finding(ResourceState.FAILED, failed[0].because, failed[0].source)
     if running and stopped:
-        because = say(
-            "{stopped}, although {running}", stopped=str(stopped[0].because), running=str(running[0].because)
-        )
+        because = say("{stopped}, although {running}", stopped=stopped[0].because, running=running[0].because)
         return Finding(ResourceState.FAILED, because, stopped[0].source)
     if unknown:
         return Finding(ResourceState.UNKNOWN, unknown[0].because, unknown[0].source)
@@ -51,11 +52,9 @@ def together(findings: Sequence[Finding]) -> Finding:
     if not agreed:
         return Finding(ResourceState.UNKNOWN, say("nothing watches it: add a detector"), "")
     source = ", ".join(dict.fromkeys(f.source for f in agreed))
-    because = (
-        say("{reasons}", reasons="; ".join(str(f.because) for f in agreed))
-        if agreed[1:]
-        else agreed[0].because
-    )
+    because = agreed[0].because
+    for other in agreed[1:REASONS_MAX]:
+        because = say("{one}; {another}", one=because, another=other.because)
     return Finding(agreed[0].state, because, source)
 
 

@@ -88,9 +88,7 @@ class Custom:
             if host.populated(group):
                 found = await self.check(place)
                 if found is not None and found.state is ResourceState.RUNNING:
-                    return Outcome(
-                        ok=True, because=say("it was running already: {why}", why=str(found.because))
-                    )
+                    return Outcome(ok=True, because=say("it was running already: {why}", why=found.because))
                 cleaned = await self.clean_up(place)
                 if not cleaned.ok:
                     return cleaned
@@ -135,7 +133,7 @@ class Custom:
             group = host.cgroup_of(place.tree, place.resource)
             found = await self.check(place)
             if found is not None and found.state is ResourceState.STOPPED:
-                return Outcome(ok=True, because=say("it was not running: {why}", why=str(found.because)))
+                return Outcome(ok=True, because=say("it was not running: {why}", why=found.because))
             failure = await self._ask_to_stop(place)
         except HostError as error:
             return Outcome(ok=False, because=error.text)
@@ -146,7 +144,7 @@ class Custom:
                     await host.emptied(group)
             except TimeoutError:
                 failure = say(
-                    "after stop script {path} {count} processes were left for {seconds} s",
+                    "{seconds} s after stop script {path} was begun, processes are left: {count}",
                     path=self.stop_script,
                     count=len(host.cgroup_pids(group)),
                     seconds=round(place.stop_timeout_s, 3),
@@ -184,9 +182,12 @@ class Custom:
         host = place.host
         group = host.cgroup_of(place.tree, place.resource)
         count = len(host.cgroup_pids(group))
-        why = str(failure) if failure else str(say("no stop script"))
+        why = failure or say("no stop script")
         if await host.kill_cgroup(group, timeout_s=KILL_WAIT_S):
-            return Outcome(ok=True, because=say("{count} processes were killed: {why}", count=count, why=why))
+            return Outcome(
+                ok=True,
+                because=say("what was left (processes: {count}) was killed: {why}", count=count, why=why),
+            )
         left = " ".join(map(str, host.cgroup_pids(group)[:20]))
         return Outcome(
             ok=False,
@@ -218,7 +219,7 @@ class Custom:
         except HostError as error:
             return Finding(ResourceState.UNKNOWN, error.text, "custom")
         if count:
-            return Finding(ResourceState.RUNNING, say("{count} processes run", count=count), "cgroup")
+            return Finding(ResourceState.RUNNING, say("processes running: {count}", count=count), "cgroup")
         if place.detected:
             return None
         return Finding(ResourceState.STOPPED, say("no process of it is left"), "cgroup")
@@ -248,7 +249,7 @@ class Custom:
         elif done.code != 0 and count:
             state = ResourceState.FAILED
             because = say(
-                "test script {path} says stopped (exit {code}), but {count} processes are left",
+                "test script {path} says stopped (exit {code}), but processes are left: {count}",
                 path=self.test_script,
                 code=done.code,
                 count=count,

@@ -158,6 +158,7 @@ async def test_a_process_that_ignores_terminate_is_ended_by_its_group(
     )  # fmt: skip
     app = await desk(host, kind, settings=WorkerSettings(check_interval_s=60.0, stop_timeout_s=0.5))
     assert (await app.start()).ok
+    await until(lambda: len(host.cgroup_pids(group)) == 2, "the shell has set its trap and sleeps")
     outcome = await app.stop()
     assert outcome.ok
     assert "killed" in str(outcome.because)

@@ -34,7 +34,7 @@ class _Record:
         if now_s - self.closed_until_s > DELAY_MAX_S:
             self.delays = 0
         if len(self.failures_s) >= allowed:
-            self.closed_until_s = now_s + min(DELAY_MAX_S, DELAY_FIRST_S * 2**self.delays)
+            self.closed_until_s = now_s + min(DELAY_MAX_S, DELAY_FIRST_S * 2 ** min(self.delays, 10))
             self.delays += 1
 
 

@@ -25,7 +25,7 @@ class Right(StrEnum):
     """What a caller may be; a verb names the rights that may use it."""
 
     STRANGER = "stranger"  # connected, nothing shown: may log in, or ask to join
-    CHOOSER = "chooser"  # logged in from elsewhere with the initial password: may only choose another
+    CHOOSER = "choose-password"  # logged in from elsewhere with the initial password: may only choose another
     ADMINISTRATOR = "administrator"
     PEER = "peer"
 

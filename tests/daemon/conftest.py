@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, Iden
     top = tmp_path_factory.mktemp("identities")
     one, two, three = (make_identity(top / name, name) for name in ("node1", "node2", "intruder"))
     return one, two, three
+
+
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    """Where also others may look: pytest's own directories are closed to them."""
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o755)
+        yield Path(top) / "run" / "servhad.sock"
 
 
 @pytest.fixture

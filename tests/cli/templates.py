@@ -105,6 +105,8 @@ def _name(call: ast.Call) -> str:
 
 
 def _has_kind_name(node: ast.ClassDef) -> bool:
+    if any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases):
+        return False
     return any(
         isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.target.id == "name"
         for part in node.body

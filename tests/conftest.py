@@ -15,7 +15,9 @@ _left_out: dict[str, int] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rewrite", action="store_true", help="write the scenarios' answers anew; the diff is the review")
+    parser.addoption(
+        "--rewrite", action="store_true", help="write the scenarios' answers anew; the diff is the review"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

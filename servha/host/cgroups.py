@@ -11,11 +11,13 @@ import contextlib
 import errno
 import os
 import select
+from collections.abc import Container
 from pathlib import Path
 from urllib.parse import quote
 
 from servha.core.words import say
-from servha.host.port import HostError
+from servha.host import orphans
+from servha.host.port import Ended, HostError
 from servha.host.waiting import readable
 
 MEMBERS_WATCHED_MAX = 64
@@ -124,17 +126,20 @@ def pids(path: Path) -> tuple[int, ...]:
     return tuple(found)
 
 
-async def emptied(path: Path) -> None:
-    """Return when no process lives in the group; at once if so already.
+async def emptied(path: Path, *, but: Container[int] | None = None) -> tuple[Ended, ...]:
+    """Return when no process lives in the group, at once if so already; and the ends that were seen, in order.
 
-    The group's own notice comes at most every 10 ms, so that a program that dies right after its start would
-    be noticed late. The ends of its first processes are watched beside it and make us look at once.
+    How a process ended is asked, and an orphan thereby waited for, only where `but` names the children that are
+    not ours to wait for; else the answer is empty. The group's own notice comes at most every 10 ms, so that a
+    program that dies right after its start would be noticed late: the ends of its first processes are watched
+    beside it and make us look at once.
     """
     try:
         events = os.open(path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
-    members: set[int] = set()
+        return ()
+    members: dict[int, int] = {}
+    seen: list[Ended] = []
     # The kernel announces a change of this file with POLLPRI, for which the loop does not look; an epoll of our
     # own in between does.
     with select.epoll() as watch:
@@ -143,14 +148,16 @@ async def emptied(path: Path) -> None:
             for pid in pids(path)[:MEMBERS_WATCHED_MAX]:
                 with contextlib.suppress(ProcessLookupError):
                     member = os.pidfd_open(pid)
-                    members.add(member)
+                    members[member] = pid
                     watch.register(member, select.EPOLLIN)
             # Reading arms the notice: a change between this read and the wait is not lost.
             while b"populated 1" in os.pread(events, 256, 0):
                 await readable(watch.fileno())
-                for ended in members.intersection(fd for fd, _ in watch.poll(0)):
+                for ended in [fd for fd, _ in watch.poll(0) if fd in members]:
                     watch.unregister(ended)
-                    members.remove(ended)
+                    pid = members.pop(ended)
+                    if but is not None and pid not in but:
+                        seen.append(orphans.how_it_ended(ended, pid))
                     os.close(ended)
                     await asyncio.sleep(0.0005)  # it leaves the group a moment after it has ended
         except OSError as error:
@@ -159,6 +166,7 @@ async def emptied(path: Path) -> None:
         finally:
             for fd in (events, *members):
                 os.close(fd)
+    return tuple(seen)
 
 
 async def kill(path: Path, *, timeout_s: float) -> bool:

@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Self
 
 from servha.core.words import Text, say
-from servha.host import arp, cgroups, icmp, proc, scripts, waiting
+from servha.host import arp, cgroups, icmp, orphans, proc, scripts, waiting
 from servha.host.netlink import Network, Subscription
-from servha.host.port import Completed, HostError, LinkState, Listener, Process
+from servha.host.port import Completed, Ended, HostError, LinkState, Listener, Process
 from servha.host.programs import KILL_WAIT_S, Programs
 
 LOOK_S = 5.0
 ANNOUNCE_AGAIN_S = (0.05, 0.1)
+BURY_EVERY_S = 5.0
 OUTPUT_FILE_BYTES_MAX = 1024 * 1024
 """A background program's output file is cut when it has grown beyond this."""
 
@@ -33,6 +34,7 @@ class LocalHost:
         self._programs = Programs()
         self._network = Network()
         self._announcer = arp.Announcer()
+        self._burial: asyncio.TimerHandle | None = None
         self._announcing: dict[tuple[str, str], list[asyncio.TimerHandle]] = {}
 
     async def open(self) -> None:
@@ -40,11 +42,16 @@ class LocalHost:
         await self._network.open()
         with contextlib.suppress(HostError):
             self._groups().sweep()
+            orphans.take_in()
+            self._bury()
 
     async def close(self) -> None:
         """Give everything back; resources keep running."""
         for key in tuple(self._announcing):
             self._hush(*key)
+        if self._burial is not None:
+            self._bury()
+            self._burial.cancel()
         self._announcer.close()
         await self._network.close()
 
@@ -61,6 +68,10 @@ class LocalHost:
         if self._cgroups is None:
             self._cgroups = cgroups.Cgroups(self._base or cgroups.find_base(self.node))
         return self._cgroups
+
+    def _bury(self) -> None:
+        orphans.bury(self._groups().base, but=self._programs.children)
+        self._burial = asyncio.get_running_loop().call_later(BURY_EVERY_S, self._bury)
 
     # programs
 
@@ -125,9 +136,9 @@ class LocalHost:
         """The processes in the group and below it."""
         return cgroups.pids(cgroup)
 
-    async def emptied(self, cgroup: Path) -> None:
-        """Return when no process lives in the group."""
-        await cgroups.emptied(cgroup)
+    async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
+        """Return when no process lives in the group, and how its processes ended."""
+        return await cgroups.emptied(cgroup, but=self._programs.children)
 
     async def kill_cgroup(self, cgroup: Path, *, timeout_s: float) -> bool:
         """Kill everything in the group; True when it was seen empty."""

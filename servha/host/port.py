@@ -37,6 +37,15 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """A process that has ended: its exit code, the signal that ended it as a negative number, None if unknown."""
+
+    pid: int
+    name: str
+    code: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LinkState:
     """A network interface: `up` is the administrator's wish, `carrier` what the cable says."""
 
@@ -145,8 +154,8 @@ class Host(Protocol):
         """The processes in the group and below it."""
         ...
 
-    async def emptied(self, cgroup: Path) -> None:
-        """Return when no process lives in the group; at once if so already."""
+    async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
+        """Return when no process lives in the group, at once if so already; and how the first of them ended."""
         ...
 
     async def kill_cgroup(self, cgroup: Path, *, timeout_s: float) -> bool:

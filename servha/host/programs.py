@@ -18,7 +18,7 @@ from pathlib import Path
 from servha.core.words import say
 from servha.host import cgroups
 from servha.host.port import OUTPUT_BYTES_MAX, Completed, HostError
-from servha.host.waiting import readable
+from servha.host.waiting import exited, readable
 
 CLEAN = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -55,6 +55,8 @@ class Programs:
     """Starts programs and sees them to their end."""
 
     def __init__(self) -> None:
+        self.children: set[int] = set()
+        """Who is ours to wait for, and nobody else's."""
         self._unreaped: list[subprocess.Popen[bytes]] = []
 
     async def run(
@@ -69,10 +71,13 @@ class Programs:
         output: Path | None,
     ) -> Completed:
         """Run one program to its end; see `Host.run`. What it leaves in `cgroup` is the caller's business."""
-        self._unreaped = [child for child in self._unreaped if child.poll() is None]
+        ended = [child for child in self._unreaped if child.poll() is not None]
+        self._unreaped = [child for child in self._unreaped if child not in ended]
+        self.children -= {child.pid for child in ended}
         loop = asyncio.get_running_loop()
         began = loop.time()
         child, ours = self._spawn(command(argv, cgroup=cgroup, user=user), env, cwd, output)
+        self.children.add(child.pid)
         kept = bytearray()
         timed_out = False
         try:
@@ -84,6 +89,8 @@ class Programs:
             # Also when cancelled: nothing half started stays.
             if child.poll() is None:
                 await self._end(child, cgroup)
+            if child.poll() is not None:
+                self.children.discard(child.pid)
             if ours is not None:
                 with contextlib.suppress(OSError):
                     drain(ours, kept)
@@ -160,11 +167,7 @@ class Programs:
             await cgroups.kill(cgroup, timeout_s=KILL_WAIT_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KILL_WAIT_S):
-                pidfd = os.pidfd_open(child.pid)
-                try:
-                    await readable(pidfd)
-                finally:
-                    os.close(pidfd)
+                await exited(child.pid)
         if child.poll() is None:
             self._unreaped.append(child)
 

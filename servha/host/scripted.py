@@ -16,6 +16,7 @@ from servha.host.port import (
     AddressChange,
     Change,
     Completed,
+    Ended,
     HostError,
     LinkGone,
     LinkState,
@@ -44,6 +45,7 @@ class ScriptedHost:
         self.living: dict[Path, tuple[int, ...]] = {}
         """Control group -> processes in it; use `die` to empty one."""
         self.script_problems: dict[str, Text] = {}
+        self.ends: tuple[Ended, ...] = ()
         self.unkillable: set[Path] = set()
         self.listening: tuple[Listener, ...] = ()
         self.running: tuple[Process, ...] = ()
@@ -134,10 +136,11 @@ class ScriptedHost:
         """What the test let live there."""
         return self.living.get(cgroup, ())
 
-    async def emptied(self, cgroup: Path) -> None:
-        """Return when the test lets it die."""
+    async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
+        """Return when the test lets it die, as it says in `ends`."""
         if self.populated(cgroup):
             await self._emptied[cgroup].wait()
+        return self.ends
 
     async def kill_cgroup(self, cgroup: Path, *, timeout_s: float) -> bool:
         """Kill at once, unless the test made it unkillable."""

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from servha.core.model import ResourceState
 from servha.core.words import Text, say
-from servha.host import Completed, FieldProblem, Finding, HostError, Outcome
+from servha.host import Completed, Ended, FieldProblem, Finding, HostError, Outcome
 from servha.resources.kind import Place, environment
 
 KILL_WAIT_S = 5.0
@@ -265,11 +265,28 @@ class Custom:
         group = place.host.cgroup_of(place.tree, place.resource)
         if not place.host.populated(group):
             return
-        await place.host.emptied(group)
-        yield Finding(ResourceState.STOPPED, say("its last process ended by itself"), "cgroup")
+        ended = await place.host.emptied(group)
+        yield Finding(ResourceState.STOPPED, _last_words(ended), "cgroup")
 
     async def heal(self, place: Place) -> None:
         """Nothing can be put back without a start."""
+
+
+def _last_words(ended: tuple[Ended, ...]) -> Text:
+    """How it ended: of several processes the first that a signal or a failure ended tells most."""
+    known = [one for one in ended if one.code is not None]
+    for one in [one for one in known if one.code] + known:
+        code = one.code or 0
+        how = say("process {pid} ({name}) ended with code {code}", pid=one.pid, name=one.name, code=code)
+        if code < 0:
+            how = say(
+                "process {pid} ({name}) was ended by signal {signal}",
+                pid=one.pid,
+                name=one.name,
+                signal=-code,
+            )
+        return say("its last process ended by itself: {how}", how=how)
+    return say("its last process ended by itself")
 
 
 def _ended(path: str, done: Completed) -> Text:

@@ -21,6 +21,8 @@ LOOK_EVERY_S: Final = 0.05
 TIMEOUT_S: Final = 300.0
 HOLDS: Final = ("starting", "running", "stopping", "stop-failed")
 NEWEST: Final = 100
+QUIET_S: Final = 2.0
+"""After so long without news, the reason is told why nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class Progress:
     phases: dict[str, str] = field(default_factory=dict)
     last_failure: entry.Entry | None = None
     began_s: float = field(default_factory=time.monotonic)
+    spoke_s: float = field(default_factory=time.monotonic)
+    reasons: set[tuple[str, str]] = field(default_factory=set)
+    """(node, why the tree is as it is there) already told while nothing else happened."""
 
 
 def carry_out(
@@ -172,6 +177,17 @@ def _tell(
         progress.phases[node] = seen.phase
         if node != picture.node and seen.phase != "unknown":
             _step(screen, progress, node, [wanted.tree, entry.state_word(screen, seen.phase)])
+    if tree is not None and time.monotonic() - progress.spoke_s > QUIET_S:
+        _tell_reasons(screen, progress, tree)
+
+
+def _tell_reasons(screen: Screen, progress: Progress, tree: TreeSeen) -> None:
+    """Say why the tree is as it is on each node, each reason once."""
+    for node, seen in tree.on.items():
+        because = screen.words(seen.because)
+        if because and (node, because) not in progress.reasons:
+            progress.reasons.add((node, because))
+            _step(screen, progress, node, [tree.name, entry.state_word(screen, seen.phase), because])
 
 
 def _what(one: entry.Entry, screen: Screen) -> list[Text | str]:
@@ -188,6 +204,7 @@ def _what(one: entry.Entry, screen: Screen) -> list[Text | str]:
 
 def _step(screen: Screen, progress: Progress, node: str, parts: Sequence[Text | str]) -> None:
     """Write one line: seconds since the order, the node, what happened."""
+    progress.spoke_s = time.monotonic()
     if screen.json:
         return
     since = screen.paint(f"{time.monotonic() - progress.began_s:7.2f} s", "quiet")

@@ -30,6 +30,7 @@ HEALTH: Final[Mapping[str, tuple[Text, str]]] = {
 LINK: Final[Mapping[str, tuple[Text, str]]] = {
     "up": (say("normal"), "good"),
     "late": (say("late"), "warn"),
+    "warned": (say("warned of"), "warn"),
     "dead": (say("dead"), "bad"),
     "unknown": (say("unknown"), "quiet"),
 }

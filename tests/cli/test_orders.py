@@ -170,6 +170,17 @@ def test_a_wait_has_an_end(tree: Tree, run: Run) -> None:
     assert "servha why web" in ran.err
 
 
+def test_when_nothing_happens_the_reason_is_told_once(
+    tree: Tree, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servha.cli.order.QUIET_S", 0.1)
+    tree.acts = [tree.phases("off", "off")]
+    tree.web["phase_by_node"]["node1"]["because"] = recorded.said("this node may start nothing now")
+    ran = run("tree", "start", "web", "--timeout", "0.5")
+    assert ran.status == 124
+    assert ran.out.count("this node may start nothing now") == 1
+
+
 def test_without_waiting_the_order_is_given_and_that_is_all(tree: Tree, run: Run) -> None:
     ran = run("tree", "stop", "web", "--no-wait")
     assert ran.status == 0

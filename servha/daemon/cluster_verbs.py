@@ -188,11 +188,8 @@ class ClusterDesk:
     # --- how -----------------------------------------------------------------------------------------------------
 
     def _in_force(self, version: Version) -> None:
-        before = self.channel.address
         self._name_us(version)
         self.channel.start()
-        if before != self._peer_address():
-            self.channel.hang_up()
         self._outlets.in_force(version)
 
     def _name_us(self, version: Version) -> None:
@@ -219,7 +216,7 @@ class ClusterDesk:
 
     async def _resume(self) -> None:
         while True:
-            with suppress(Refusal):
+            with suppress(Refusal, OSError):
                 if await self.joining.resume() is not None:
                     return
             await asyncio.sleep(RESUME_EVERY_S)

@@ -79,7 +79,7 @@ class Configuration:
         """Check `data`. Raises `Refusal` (bad-configuration) with every problem in it."""
         version, problems = await asyncio.to_thread(self.shelf.read, data)
         if version is None or problems:
-            text = say("the configuration has {count} problems", count=len(problems))
+            text = say("the configuration is refused; problems found: {count}", count=len(problems))
             raise Refusal(Code.BAD_CONFIGURATION, text, problems)
         return version
 

@@ -22,10 +22,10 @@ from servha.core.words import Text, say
 from servha.daemon import proof, tls
 from servha.daemon.arguments import needed_word, part, word
 from servha.daemon.configuration import Configuration
+from servha.daemon.connection import Connection, Unreachable, Way, dial
 from servha.daemon.identity import Identity
 from servha.daemon.interfaces import Interfaces, ends_here, nearest
 from servha.daemon.password import PasswordDesk, PasswordRecord
-from servha.daemon.peer_channel import Connection, Unreachable, Way, dial
 from servha.daemon.shelf import Version
 from servha.wire.rpc import Args, BadFrame, Code, Json, Refusal
 

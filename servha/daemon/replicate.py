@@ -19,8 +19,8 @@ from servha.core.words import Text, say
 from servha.daemon.arguments import part, word
 from servha.daemon.caller import Caller
 from servha.daemon.configuration import Configuration
+from servha.daemon.connection import Unreachable
 from servha.daemon.follow import Peer
-from servha.daemon.peer_channel import Unreachable
 from servha.daemon.shelf import Version, peer_of
 from servha.wire.rpc import Args, Code, Json, Refusal
 

@@ -94,7 +94,7 @@ class Failure:
     problems: tuple[Wrong, ...] = ()
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not always an error
+class Refusal(Exception):
     """Raised on either side of a call that is answered with a `Failure`."""
 
     def __init__(self, code: Code, text: Text, problems: Sequence[Wrong] = ()) -> None:
@@ -120,7 +120,7 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not always an error
         return str(self.failure.text)
 
 
-class BadFrame(ValueError):  # noqa: N818
+class BadFrame(ValueError):
     """What arrived is not a frame of this protocol. The connection is of no more use: close it."""
 
 
@@ -278,7 +278,9 @@ def failure_from_json(value: Json) -> Failure:
 
 
 def _frame(message: Json) -> bytes:
-    body = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # A file name that is no UTF-8 must not keep an answer from being given: it is shown with a question mark.
+    body = text.encode(errors="replace")
     if len(body) > FRAME_BYTES_MAX:
         raise BadFrame(f"a frame of {len(body)} bytes was to be sent; {FRAME_BYTES_MAX} are allowed")
     return len(body).to_bytes(LENGTH_BYTES, "big") + body

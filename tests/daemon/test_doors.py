@@ -21,10 +21,11 @@ from servha.core.words import Text
 from servha.daemon import tls
 from servha.daemon.api import Api, Verb, for_administrators, for_strangers, for_the_peer
 from servha.daemon.caller import Caller, DoorKind, Right
+from servha.daemon.connection import Connection, Unreachable, Way, dial
 from servha.daemon.door import LIMITS, Door
 from servha.daemon.identity import Identity
 from servha.daemon.password import INITIAL_PASSWORD, PasswordDesk
-from servha.daemon.peer_channel import Connection, PeerAddress, PeerChannel, Unreachable, Way, dial
+from servha.daemon.peer_channel import PeerAddress, PeerChannel
 from servha.daemon.shelf import Version
 from servha.daemon.tls import stranger_client
 from servha.wire.rpc import Args, Code, FrameDecoder, Json, Reply, Request, decode_reply, encode_request

@@ -12,9 +12,9 @@ import pytest
 from servha.core.words import Text
 from servha.daemon import proof
 from servha.daemon.api import for_strangers
+from servha.daemon.connection import Connection, Way, dial
 from servha.daemon.identity import Identity
 from servha.daemon.password import INITIAL_PASSWORD, PasswordRecord
-from servha.daemon.peer_channel import Connection, Way, dial
 from servha.daemon.tls import stranger_client
 from servha.wire.rpc import Args, Code, Json, Refusal
 from tests.daemon.two_nodes import ADDRESSES, KNOWN, Fuse, Node, PowerCut, TwoNodes, join, refused

@@ -63,7 +63,9 @@ def test_results_survive(number: int, result: Json, more: bool) -> None:  # noqa
     assert decode_reply(encode_reply(reply)[4:]) == reply
 
 
-@given(st.sampled_from(Code), st.text(alphabet=st.characters(exclude_characters="{}")), st.text())
+@given(
+    st.sampled_from(Code), st.text(alphabet=st.characters(codec="utf-8", exclude_characters="{}")), st.text()
+)
 def test_failures_survive_with_every_problem(code: Code, plain: str, value: str) -> None:
     problem = Problem(
         "nodes.node1", say("{what} is wrong", what=value), say("change {what}", what=Text(plain))
@@ -137,6 +139,11 @@ def test_a_sentence_may_lay_out_a_number_and_hold_another_sentence() -> None:
         "params": {"t": 7.36, "why": {"template": "silent", "params": {}}},
     }
     assert str(text_from_json(told)) == "7.4 s: silent"
+
+
+def test_a_name_that_is_no_utf8_is_sent_all_the_same() -> None:
+    reply = decode_reply(encode_reply(Reply(1, result=b"caf\xe9".decode(errors="surrogateescape")))[4:])
+    assert reply.result == "caf?"
 
 
 def test_every_code_has_its_exit_status() -> None:

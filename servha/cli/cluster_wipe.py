@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from servha.cli import exits
@@ -19,10 +20,26 @@ from servha.cli.screen import Screen
 from servha.core.words import say
 from servha.wire.rpc import Code, Refusal
 
-STATE = Path("/var/lib/servha")
-SECRETS = Path("/etc/servha")
 SECRET_NAMES = ("cluster.key", "node.key", "node.crt")
-RUNNING = Path("/run/servha/phases.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where servhad keeps its files on this machine."""
+
+    etc: Path = Path("/etc/servha")
+    state: Path = Path("/var/lib/servha")
+    run: Path = Path("/run/servha")
+
+
+def places() -> Places:
+    """Return the directories named in servha.toml, the usual ones where it names none."""
+    from servha.config.node_file import load  # noqa: PLC0415 - only wipe reads it
+
+    own, _ = load()
+    if own is None:
+        return Places()
+    return Places(Path(own.directories.etc), Path(own.directories.state), Path(own.directories.run))
 
 
 def add(verbs: Place) -> None:
@@ -42,10 +59,11 @@ def add(verbs: Place) -> None:
 
 
 def run(args: argparse.Namespace, screen: Screen) -> int:
-    """Remove the files, after making sure that nothing runs."""
-    _make_sure(args.node)
+    """Remove the files, after making sure that nothing runs and that this is the node that was meant."""
+    where = places()
+    _make_sure(args.node, where)
     removed = []
-    for path in doomed():
+    for path in doomed(where):
         try:
             path.unlink()
         except PermissionError as error:
@@ -63,31 +81,36 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     return exits.OK
 
 
-def doomed() -> list[Path]:
+def doomed(where: Places) -> list[Path]:
     """Return the files that make this node a member of a cluster."""
-    found = sorted(STATE.glob("cluster.json*")) + sorted(STATE.glob("ownership.json*"))
-    return [p for p in [*found, *(SECRETS / name for name in SECRET_NAMES)] if p.is_file()]
+    found = sorted(where.state.glob("cluster.json*")) + sorted(where.state.glob("ownership.json*"))
+    return [p for p in [*found, *(where.etc / name for name in SECRET_NAMES)] if p.is_file()]
 
 
-def _make_sure(node: str) -> None:
+def name_here(where: Places) -> str:
+    """Return this node's name: that of the node whose certificate lies here; empty when it cannot be told."""
+    try:
+        kept = json.loads((where.state / "cluster.json").read_text(encoding="utf-8"))
+        ours = (where.etc / "node.crt").read_text(encoding="ascii").strip()
+        nodes = kept["document"]["nodes"]
+        return next((str(n["name"]) for n in nodes if str(n.get("certificate", "")).strip() == ours), "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _make_sure(node: str, where: Places) -> None:
+    held: list[str] = []
     try:
         with Client() as client:
             picture = picture_of(client.call("status"))
+        us, runs = picture.node, True
+        held = [t.name for t in picture.trees if us in t.on and t.on[us].phase in HOLDS]
     except NotRunning:
-        if RUNNING.is_file() and _left_running():
-            raise Refusal(
-                Code.REFUSED,
-                say(
-                    "resource trees were left running here by `servha daemon detach`: start servhad, stop them with"
-                    " `servha tree stop TREE`, then stop servhad and wipe"
-                ),
-            ) from None
-        return
-    held = [t.name for t in picture.trees if picture.node in t.on and t.on[picture.node].phase in HOLDS]
-    if picture.node and picture.node != node:
-        raise Refusal(
-            Code.USAGE, say("this node is {us}, not {node}; nothing was removed", us=picture.node, node=node)
-        )
+        us, runs = name_here(where), False
+    except Refusal:
+        us, runs = name_here(where), True  # it runs, and is in no cluster
+    if us and us != node:
+        raise Refusal(Code.USAGE, say("this node is {us}, not {node}; nothing was removed", us=us, node=node))
     if held:
         raise Refusal(
             Code.REFUSED,
@@ -96,16 +119,26 @@ def _make_sure(node: str) -> None:
                 trees=", ".join(held),
             ),
         )
-    raise Refusal(
-        Code.REFUSED, say("servhad is running and would write it anew: `systemctl stop servhad` first")
-    )
+    if runs:
+        raise Refusal(
+            Code.REFUSED, say("servhad is running and would write it anew: `systemctl stop servhad` first")
+        )
+    if _left_running(where.run / "phases.json"):
+        raise Refusal(
+            Code.REFUSED,
+            say(
+                "resource trees were left running here by `servha daemon detach`: start servhad, stop them with"
+                " `servha tree stop TREE`, then stop servhad and wipe"
+            ),
+        )
 
 
-def _left_running() -> bool:
+def _left_running(phases: Path) -> bool:
+    """Whether what servhad noted last says that a tree may be running; a note that cannot be read says so too."""
     try:
-        phases = json.loads(RUNNING.read_text(encoding="utf-8"))
+        noted = json.dumps(json.loads(phases.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return False  # gone with a reboot, as what ran then
     except (OSError, ValueError):
-        return True  # cannot tell: then no
-    return any(
-        word in json.dumps(phases) for word in ('"running"', '"starting"', '"stopping"', '"stop-failed"')
-    )
+        return True
+    return any(f'"{phase}"' in noted for phase in HOLDS)

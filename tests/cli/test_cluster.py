@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from servha.cli import cluster_wipe
+from servha.cli import cluster_wipe, op
 from servha.cli.nics import Address, Nics, end_address, ends_of
 from servha.cli.passwords import INITIAL
 from servha.core.words import say
@@ -157,9 +157,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "state/keep",
     ):
         (tmp_path / name).write_text("x")
-    monkeypatch.setattr(cluster_wipe, "STATE", tmp_path / "state")
-    monkeypatch.setattr(cluster_wipe, "SECRETS", tmp_path / "etc")
-    monkeypatch.setattr(cluster_wipe, "RUNNING", tmp_path / "run" / "phases.json")
+    where = cluster_wipe.Places(tmp_path / "etc", tmp_path / "state", tmp_path / "run")
+    monkeypatch.setattr(cluster_wipe, "places", lambda: where)
+    monkeypatch.setattr(op, "places", lambda: where)
     return tmp_path
 
 
@@ -197,3 +197,34 @@ def test_trees_left_running_by_a_detached_daemon_are_not_orphaned(
     ran = run("cluster", "wipe", "--node", "node1")
     assert ran.status == 5
     assert (files / "etc/cluster.key").exists()
+
+
+def as_node(files: Path, name: str) -> None:
+    """Let the files say that this node is called `name`."""
+    data = document()
+    for node in data["nodes"]:
+        node["certificate"] = f"certificate of {node['name']}"
+    (files / "state/cluster.json").write_text(json.dumps({"sha256": "", "document": data}))
+    (files / "etc/node.crt").write_text(f"certificate of {name}\n")
+
+
+def test_a_stopped_node_is_not_wiped_by_another_name(
+    run: Run, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVHA_SOCKET", str(files / "nobody.sock"))
+    as_node(files, "node2")
+    ran = run("cluster", "wipe", "--node", "node1")
+    assert ran.status == 2
+    assert "this node is node2" in ran.err
+    assert (files / "etc/cluster.key").exists()
+
+
+def test_the_manuals_rm_clearup_finds_the_name_itself(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SERVHA_SOCKET", str(files / "nobody.sock"))
+    as_node(files, "node2")
+    assert op.run(["rm_everything"]) == 2
+    assert op.run(["rm_clearup"]) == 0
+    assert "no cluster any more" in capsys.readouterr().out
+    assert not (files / "etc/cluster.key").exists()

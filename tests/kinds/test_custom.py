@@ -182,7 +182,7 @@ async def test_a_killed_application_is_noticed_at_once(
     await until(lambda: bool(app.reports))
     assert app.states == [ResourceState.STOPPED]
     assert app.worker.events_missed == 0
-    assert "(sleep) was ended by signal 9" in str(app.reports[0].because)
+    assert "was ended by signal 9" in str(app.reports[0].because)
     print(f"\nkill -9 was reported after {(app.reported_at[0] - began) * 1000:.1f} ms")
 
 

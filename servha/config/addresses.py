@@ -137,30 +137,17 @@ def _claim(used: dict[str, Text], path: str, address: Interface, whose: Text) ->
     key = str(address.ip)
     other = used.setdefault(key, whose)
     if other != whose:
-        yield Problem(path, _taken(key, other), say("every address may be used once: choose another"))
+        yield Problem(
+            path,
+            say("{address} is already {whose}", address=key, whose=other),
+            say("every address may be used once: choose another"),
+        )
     elif address.ip.is_multicast or address.ip.is_unspecified or address.ip.is_loopback:
         yield Problem(
             path,
             say("{address} cannot be given to an interface", address=key),
             say("use an ordinary address"),
         )
-
-
-def _taken(address: str, other: Text) -> Text:
-    values = dict(other.params)
-    if "link" in values:
-        return say(
-            "{address} is already {node}'s address on heartbeat link {link}",
-            address=address,
-            node=values["node"],
-            link=values["link"],
-        )
-    return say(
-        "{address} is already the address of resource {tree}/{name}",
-        address=address,
-        tree=values["tree"],
-        name=values["name"],
-    )
 
 
 def _no_address(path: str, text: str) -> Problem:

@@ -46,7 +46,7 @@ Edited = Document | list[Problem]
 _Data = dict[str, Any]
 
 
-class _Refused(Exception):  # noqa: N818 - never seen outside this file
+class _Refused(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem

@@ -81,7 +81,10 @@ class Reading:
         """Return `data` if it is an object with text keys."""
         if isinstance(data, dict) and all(isinstance(key, str) for key in data):
             return data
-        self.complain(path or "document", say("must be an object, not {found}", found=type_word(data)))
+        self.complain(
+            path or "document",
+            say("must be {wanted}, not {found}", wanted=_WORDS["object"], found=type_word(data)),
+        )
         return None
 
     def unknown(self, table: Mapping[str, object], known: Mapping[str, object], path: str) -> None:
@@ -102,7 +105,9 @@ class Reading:
     def many(self, data: object, path: str, one: Callable[[object, str], T | None]) -> tuple[T, ...]:
         """Return every item of a list that could be read; it is addressed by its name if it has one."""
         if not isinstance(data, list | tuple):
-            self.complain(path, say("must be a list, not {found}", found=type_word(data)))
+            self.complain(
+                path, say("must be {wanted}, not {found}", wanted=_WORDS["array"], found=type_word(data))
+            )
             return ()
         read = (one(item, item_path(path, item, place)) for place, item in enumerate(data))
         return tuple(item for item in read if item is not None)
@@ -174,17 +179,17 @@ def item_path(path: str, item: object, place: int) -> str:
 
 
 _WORDS = {
-    "str": "text",
-    "int": "whole number",
-    "float": "number",
-    "bool": "true or false",
-    "object": "object",
-    "array": "list",
-    "null": "nothing",
+    "str": say("text"),
+    "int": say("a whole number"),
+    "float": say("a number"),
+    "bool": say("true or false"),
+    "object": say("an object"),
+    "array": say("a list"),
+    "null": say("nothing"),
 }
 
 
-def type_word(data: object) -> str:
+def type_word(data: object) -> Text:
     """Return what an administrator would call the type of `data`."""
     match data:
         case None:
@@ -194,7 +199,8 @@ def type_word(data: object) -> str:
         case list() | tuple():
             return _WORDS["array"]
         case _:
-            return _WORDS.get(type(data).__name__, type(data).__name__)
+            name = type(data).__name__
+            return _WORDS.get(name, Text(name))
 
 
 def explain(message: str, raw: object, wanted: Any) -> tuple[Text, Text, str]:
@@ -202,8 +208,10 @@ def explain(message: str, raw: object, wanted: Any) -> tuple[Text, Text, str]:
     plain, _, place = message.partition(" - at `")
     inner = re.sub(r"[`$]", "", place).replace("[...]", "")
     if match := re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`", plain):
-        names = " | ".join(_WORDS.get(word, word) for word in match[1].split(" | "))
-        found = _WORDS.get(match[2], match[2])
+        # Of "x or nothing" only x is worth saying.
+        word = match[1].split(" | ")[0]
+        names = _WORDS.get(word, Text(word))
+        found = _WORDS.get(match[2], Text(match[2]))
         return say("must be {wanted}, not {found}", wanted=names, found=found), NOTHING_SAID, inner
     if plain.startswith("Invalid enum value"):
         because = say("{value} is not one of the possible values", value=str(raw))

@@ -31,7 +31,7 @@ GENERATIONS_KEPT = 10
 _SIZE_MAX = 8 * 1024 * 1024
 
 
-class NotStaged(Exception):  # noqa: N818 - a name said aloud: "it is not staged"
+class NotStaged(Exception):
     """The document to be put in force is not the one that was staged here. `text` says so to people."""
 
     def __init__(self, text: Text) -> None:

@@ -60,7 +60,7 @@ def test_a_sound_file_is_accepted_and_written_back_the_same(data: dict[str, Any]
 MISTAKES: list[tuple[str, object, str]] = [
     # where, what stands there, and the answer
     ("clustr", 1, "clustr: is not a known setting; did you mean cluster?"),
-    ("cluster", [], "cluster: must be an object, not list"),
+    ("cluster", [], "cluster: must be an object, not a list"),
     (
         "cluster.id",
         "xyz",
@@ -76,7 +76,7 @@ MISTAKES: list[tuple[str, object, str]] = [
         "fr",
         "cluster.language: fr is not one of the possible values; choose one of: en, zh-CN",
     ),
-    ("cluster.references", "192.0.2.254", "cluster.references: must be list, not text"),
+    ("cluster.references", "192.0.2.254", "cluster.references: must be a list, not text"),
     (
         "cluster.references",
         [],
@@ -124,7 +124,7 @@ MISTAKES: list[tuple[str, object, str]] = [
         {"console": 17969},
         "ports.console: port 17969 is already the peer port; choose another number",
     ),
-    ("timing", {"interval_ms": "fast"}, "timing.interval_ms: must be whole number, not text"),
+    ("timing", {"interval_ms": "fast"}, "timing.interval_ms: must be a whole number, not text"),
     (
         "timing",
         {"timeout_ms": 2000},
@@ -134,7 +134,7 @@ MISTAKES: list[tuple[str, object, str]] = [
         ),
     ),
     ("nodes", [], "nodes: a cluster has one or two nodes, not 0; remove a node before another one joins"),
-    ("nodes", {}, "nodes: must be a list, not object"),
+    ("nodes", {}, "nodes: must be a list, not an object"),
     ("nodes.1.name", "node1", "nodes: node1 is there twice; give one of the two another name"),
     ("nodes.1.id", 0, "nodes: both nodes have the same id; the first node is 0 and the second one 1"),
     ("nodes.1.id", 2, "nodes.node2.id: 2 is too large: at most 1"),
@@ -246,7 +246,7 @@ MISTAKES: list[tuple[str, object, str]] = [
     (
         "trees.0.resources.0.settings.nic",
         7,
-        "trees.web.resources.vip.settings.nic: must be text, not whole number",
+        "trees.web.resources.vip.settings.nic: must be text, not a whole number",
     ),
     (
         "trees.0.resources.0.settings",

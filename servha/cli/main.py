@@ -137,12 +137,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     language = language_of(words)
     noun = noun_of(words)
+    alone = not words
     if not noun and not any(word in ("-h", "--help", "--version") for word in words):
         words, noun = [*words, "status"], "status"
     args = make_parser(language, only=noun).parse_args(words)
     screen = screen_for(language, as_json=getattr(args, "output", "text") == "json")
     try:
-        return int(args.run(args, screen) or 0)
+        status = int(args.run(args, screen) or 0)
     except Refusal as refusal:
         return refused(screen, refusal.failure)
     except NotRunning as absent:
@@ -158,6 +159,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our words has seen enough; nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK
+    if alone:
+        screen.line()
+        screen.line(say("`servha --help` lists what else can be asked and done."))
+    return status
 
 
 def refused(screen: Screen, failure: Failure) -> int:

@@ -169,7 +169,26 @@ def show(args: argparse.Namespace, screen: Screen) -> int:
 
 def start_tree(args: argparse.Namespace, screen: Screen) -> int:
     """Order a start."""
-    return _ordered(args, screen, order.Wanted("start", args.tree, args.on))
+    return _ordered(args, screen, order.Wanted("start", args.tree, args.on or _place_of_manual(args.tree)))
+
+
+def _place_of_manual(name: str) -> str:
+    """Return where a tree with start mode manual starts when nobody says; empty where the rules place it.
+
+    A manual tree starts only where an order places it (F110: the administrator picks the node): the most
+    preferred host that is able to run it.
+    """
+    with Client() as client:
+        tree = picture_of(client.call("status")).tree(name)
+        configured = client.call("config.get")
+    document = configured.get("document") if isinstance(configured, dict) else None
+    section: dict[str, Any] = next(
+        (t for t in (document or {}).get("trees", ()) if t.get("name") == name), {}
+    )
+    if tree is None or tree.running_on or section.get("start_mode") != "manual":
+        return ""
+    able = [host for host in tree.hosts if host in tree.on and tree.on[host].fitness == "fit"]
+    return next(iter(able or tree.hosts), "")
 
 
 def stop_tree(args: argparse.Namespace, screen: Screen) -> int:

@@ -10,6 +10,7 @@ from servha.core.words import say
 from servha.wire.rpc import Code, Refusal
 from tests.cli import recorded
 from tests.cli.conftest import FakeDaemon, Run
+from tests.cli.documents import document
 
 
 class Tree:
@@ -179,6 +180,19 @@ def test_when_nothing_happens_the_reason_is_told_once(
     ran = run("tree", "start", "web", "--timeout", "0.5")
     assert ran.status == 124
     assert ran.out.count("this node may start nothing now") == 1
+
+
+def test_a_manual_tree_starts_on_its_most_preferred_able_host(
+    tree: Tree, daemon: FakeDaemon, run: Run
+) -> None:
+    data = document()
+    data["trees"][0]["start_mode"] = "manual"
+    daemon.answers["config.get"] = {"generation": 7, "document": data}
+    tree.phases("off", "off")()
+    tree.web["phase_by_node"]["node1"]["fitness"] = "unfit"
+    tree.acts = [tree.phases("off", "running")]
+    assert run("tree", "start", "web").status == 0
+    assert daemon.arguments("order")["node"] == "node2"
 
 
 def test_without_waiting_the_order_is_given_and_that_is_all(tree: Tree, run: Run) -> None:

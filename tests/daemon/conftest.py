@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from servha.config.document import ClusterSection, Document, LinkEnd, NodeSection
 from servha.daemon import certificate
+from servha.daemon.api import Api
 from servha.daemon.identity import Identity
+from servha.daemon.password import PasswordDesk
+from servha.daemon.shelf import Version
 from servha.lab import kernel
-from tests.daemon.two_nodes import ADDRESSES, TwoNodes
+from tests.daemon.server import Identities, Server, verbs
+from tests.daemon.two_nodes import ADDRESSES, KNOWN, TwoNodes
 
 DEADLINE_S = 10.0
 
@@ -63,6 +68,41 @@ async def nodes(own_network: None, tmp_path: Path) -> AsyncIterator[TwoNodes]:
     two_nodes = TwoNodes(tmp_path)
     yield two_nodes
     await two_nodes.end()
+
+
+@pytest.fixture
+async def server(identities: Identities) -> AsyncIterator[Server]:
+    one, two, _ = identities
+    password = await PasswordDesk().keep(KNOWN, salt=bytes(16))
+    document = Document(
+        cluster=ClusterSection(name="demo", id="0" * 32),
+        nodes=tuple(
+            NodeSection(
+                name=f"node{number + 1}",
+                id=number,
+                certificate=identity.pem(),
+                certificate_sha256=identity.fingerprint(),
+                links={"private": LinkEnd(nic="eth1", address=f"192.0.2.{number + 1}/24")},
+            )
+            for number, identity in enumerate((one, two))
+        ),
+        links=("private",),
+        password=password.as_section(),
+    )
+    notes: list[str] = []
+    made: list[Server] = []
+    api = Api(
+        verbs(),
+        identity=one,
+        current=lambda: made[0].version,
+        us=lambda: "node1",
+        note=lambda severity, text: notes.append(f"{severity}: {text}"),
+    )
+    made.append(Server(identities, Version.of(document), notes, api, []))
+    yield made[0]
+    for channel in made[0].opened:
+        await channel.close()
+    await api.close()
 
 
 def ip(*words: str) -> None:

@@ -297,7 +297,7 @@ def invite(args: argparse.Namespace, screen: Screen) -> int:
     code = result.get("code", "") if isinstance(result, dict) else str(result)
     print(code, file=screen.out)
     screen.line(say("Valid once, for ten minutes. On the other node:"))
-    screen.line(f"  servha cluster join ADDRESS --code {code} --link NAME=NIC")
+    screen.line(f"servha cluster join ADDRESS --code {code} --link NAME=NIC", indent=2)
     return exits.OK
 
 

@@ -166,8 +166,8 @@ def _tell(
         progress.newest_id[one.node] = one.id
         if not one.is_about(wanted.tree) or one.before == one.after:
             continue
-        if one.severity == "error":
-            progress.last_failure = one
+        if one.severity == "error" and ("/" in one.subject or progress.last_failure is None):
+            progress.last_failure = one  # the step that failed; the tree's own line only repeats it
         if "/" in one.subject or one.node == picture.node:
             _step(screen, progress, one.node, [*_what(one, screen)])
     tree = picture.tree(wanted.tree)

@@ -314,7 +314,7 @@ def _undo(wanted: order.Wanted, before: TreeSeen) -> str:
     if wanted.verb == "stop" and before.running_on:
         pinned = f" --on {before.pin}" if before.pin else ""
         return f"servha tree start {wanted.tree}{pinned}"
-    if wanted.verb in ("move", "start") and before.running_on not in ("", wanted.node):
+    if wanted.node and before.running_on not in ("", wanted.node):
         return f"servha tree move {wanted.tree} {before.running_on}"
     if wanted.verb == "release" and before.pin:
         return f"servha tree move {wanted.tree} {before.pin}"

@@ -195,6 +195,26 @@ def test_a_manual_tree_starts_on_its_most_preferred_able_host(
     assert daemon.arguments("order")["node"] == "node2"
 
 
+def test_what_ran_already_has_nothing_to_undo(tree: Tree, run: Run) -> None:
+    ran = run("tree", "start", "web")
+    assert ran.status == 0
+    assert "runs on node1 already" in ran.out
+    assert "To undo" not in ran.out
+
+
+def test_the_step_that_failed_is_named_not_the_tree_that_repeats_it(tree: Tree, run: Run) -> None:
+    def fails() -> None:
+        because = recorded.said("no stop script")
+        tree.done(2, "node1", "app", "stop", 0.01, severity="error", because=because)
+        tree.journal.append(
+            recorded.entry(3, "node1", "web", "stopping", "stop-failed", severity="error", because=because)
+        )
+        tree.phases("stop-failed", "off")()
+
+    tree.acts = [fails]
+    assert "because: web/app on node1: no stop script" in run("tree", "stop", "web").err
+
+
 def test_without_waiting_the_order_is_given_and_that_is_all(tree: Tree, run: Run) -> None:
     ran = run("tree", "stop", "web", "--no-wait")
     assert ran.status == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -251,3 +252,38 @@ def test_nothing_is_left_after_a_wipe(store: Store, tmp_path: Path, document: Do
     (tmp_path / "events").write_bytes(b"not ours")
     store.wipe()
     assert [path.name for path in tmp_path.iterdir()] == ["events"]
+
+
+def test_a_power_cut_while_staging_leaves_what_was_staged_before(tmp_path: Path, document: Document) -> None:
+    first, second = changed(document), changed(changed(document))
+    for cut_at, share in itertools.product(range(2), (0.0, 0.5)):
+        Store(tmp_path).stage(first)
+        with pytest.raises(PowerCut):
+            Store(tmp_path, CuttingDisk(tmp_path, cut_at, share)).stage(second)
+        assert Store(tmp_path).staged() == first
+
+
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_answer(
+    tmp_path: Path, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    fsync, replace_file = os.fsync, Path.replace
+
+    def watched_fsync(descriptor: int) -> None:
+        told.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        fsync(descriptor)
+
+    def watched_replace(path: Path, target: Path) -> Path:
+        told.append(f"rename {path.name} {target.name}")
+        return replace_file(path, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    Store(tmp_path).save(document)
+    assert told == [
+        "fsync cluster.json.new",
+        "rename cluster.json.new cluster.json.staged",
+        f"fsync {tmp_path.name}",
+        "rename cluster.json.staged cluster.json",
+        f"fsync {tmp_path.name}",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import struct
 from dataclasses import replace
 
@@ -138,8 +139,6 @@ def test_a_key_holder_that_writes_nonsense_is_rejected_and_breaks_nothing(noise:
 
 
 def sealed(plain: bytes, key: bytes = KEY) -> bytes:
-    import hmac  # noqa: PLC0415
-
     return plain + hmac.digest(key, plain, "sha256")[:16]
 
 

@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 from servha.arbiters.reference_address import Answer, probe, probe_peer, probe_tree_addresses, problems
-from servha.host import AddressChange, ChangesMissed, HostError, LocalHost, ScriptedHost, cgroups, orphans
+from servha.host import (
+    AddressChange,
+    Change,
+    ChangesMissed,
+    HostError,
+    LinkGone,
+    LocalHost,
+    ScriptedHost,
+    cgroups,
+    orphans,
+)
 from servha.host.netlink import QUEUE_MAX, Subscription
 from servha.host.port import OUTPUT_BYTES_MAX
 from tests.kinds.conftest import Wire, until
@@ -237,3 +247,17 @@ def no_zombies() -> bool:
         ["ps", "-o", "stat=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=False
     )
     return "Z" not in listing.stdout
+
+
+async def test_leaving_a_bridge_is_not_leaving_the_machine(host: LocalHost, wire: Wire) -> None:
+    """The kernel tells of both with the same message, in another family."""
+    wire.run("ip", "link", "add", "br0", "type", "bridge")
+    seen: list[Change] = []
+    with host.network_changes() as changes:
+        await wire.later("ip", "link", "set", "v0", "master", "br0")
+        await wire.later("ip", "link", "set", "v0", "nomaster")
+        await wire.later("ip", "link", "del", "br0")
+        async with asyncio.timeout(5):
+            while LinkGone("br0") not in seen:
+                seen.append(await changes.next())
+    assert LinkGone("v0") not in seen

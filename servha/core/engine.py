@@ -25,7 +25,15 @@ from servha.core.effects import (
     StartResource,
     StopResource,
 )
-from servha.core.events import ActionFinished, BeatReceived, Event, Leaving, OrderGiven, ResourceReported
+from servha.core.events import (
+    ActionFinished,
+    BeatReceived,
+    Event,
+    Leaving,
+    OrderGiven,
+    ResourceReported,
+    Tick,
+)
 from servha.core.membership import membership_for
 from servha.core.model import Action, Cluster, JournalEntry, Order, PeerHealth, Phase, Policy, Step, TreeSpec
 from servha.core.narrative import heard_changes, order_entry, outcome_entry, severity_of
@@ -76,21 +84,90 @@ class Engine:
             standing_since_s=now_s,
         )
         self.state = configured(state, cluster)
+        self._decide_at_s = now_s
+        self._thought_s = now_s
 
     def handle(self, event: Event) -> list[Effect]:
         """Fold in `event`; return what is to be done about it, in order."""
-        before = self.state
-        if isinstance(event, BeatReceived) and self._tells_nothing_new(event):
-            self.state = replace(
-                before,
-                now_s=max(before.now_s, event.now_s),
-                membership=before.membership.passed(event.now_s, before.cluster.timing).heard(
-                    event.link, event.report, event.now_s
-                ),
-            )
-            return []
         out: list[Effect] = []
+        if self._is_routine(event):
+            self._take_note(event)
+        else:
+            self._think(event, out)
+            self._decide_at_s = self._next_decision_s()
+        self._probe(out)
+        self._speak(out)
+        return out
+
+    @property
+    def wake_at_s(self) -> float:
+        """The moment by which a Tick is due if nothing else happens before."""
+        state = self.state
+        moments = [self._decide_at_s]
+        if state.cluster.peer:
+            moments.append(state.beat_due_s)
+        if self._has_questions():
+            moments.append(state.probed_s + self._probe_period_s())
+        return min(moments)
+
+    # --- most of the time nothing is to be decided --------------------------------------------------------------
+
+    def _is_routine(self, event: Event) -> bool:
+        """Return whether the event only says that time passes and that everything is as it was; most do."""
+        state = self.state
+        if event.now_s >= self._decide_at_s:
+            self._decide_at_s = self._next_decision_s()  # beats heard since have moved it
+            if event.now_s >= self._decide_at_s:
+                return False
+        if isinstance(event, Tick):
+            last_s = state.membership.last_event_s
+            return last_s is not None and event.now_s - last_s < state.cluster.timing.late_s
+        if not isinstance(event, BeatReceived):
+            return False
+        known = state.membership.report
+        if known is None or state.peer_word is not PeerHealth.ALIVE:
+            return False
+        view = next((v for v in state.membership.links if v.name == event.link), None)
+        if view is None or view.heard_s is None:
+            return False
+        if event.now_s - view.heard_s >= state.cluster.timing.late_s:
+            return False
+        return replace(event.report, number=known.number) == known
+
+    def _take_note(self, event: Event) -> None:
+        """Note time and, for a beat, the link that is alive."""
+        state = self.state
+        membership = state.membership.passed(event.now_s, state.cluster.timing)
+        if isinstance(event, BeatReceived):
+            membership = membership.heard(event.link, event.report, event.now_s)
+        self.state = replace(state, now_s=max(state.now_s, event.now_s), membership=membership)
+
+    def _next_decision_s(self) -> float:
+        """Return the first moment after the last decision at which time alone may change it."""
+        state = self.state
+        moments = [state.membership.next_change_s(self._thought_s, state.cluster.timing)]
+        boot_over_s = state.started_s + state.cluster.timing.first_start_s
+        if boot_over_s > self._thought_s:
+            moments.append(boot_over_s)
+        for spec in state.cluster.trees:
+            tree = state.tree(spec.name)
+            if tree is None or not tree.phase.holds:
+                continue
+            if tree.there_fit_since_s is not None:
+                settle_s = max(tree.there_fit_since_s, tree.moved_s) + spec.hold_down_s
+                if settle_s > self._thought_s:
+                    moments.append(settle_s)
+            if worn_resource(state, spec, tree):
+                moments.append(self._thought_s + SLOW_PROBE_S)
+        return min(moments)
+
+    # --- remember, decide, oblige -------------------------------------------------------------------------------
+
+    def _think(self, event: Event, out: list[Effect]) -> None:
+        """Remember the event, walk the tables until nothing changes, and say what stands."""
+        before = self.state
         self.state = remember(before, event)
+        self._thought_s = self.state.now_s
         self._note_event(before, event, out)
         self._note_peer(out)
         for _ in range(SETTLE_COUNT_MAX):
@@ -100,54 +177,11 @@ class Engine:
                 self._decide_tree(spec, out)
             if self.state == settled_on:
                 break
-        self._probe(out)
-        self._speak(out)
         self._update_alarms(out)
-        if (
-            self.state.leaving
-            and not self.state.farewell
-            and not (self.state.stopping and self._still_stopping())
-        ):
+        if self.state.leaving and not self.state.farewell and not self._still_stopping():
             self.state = replace(self.state, farewell=True)
+            self._speak(out)
             out.append(Farewell())
-        return out
-
-    @property
-    def wake_at_s(self) -> float:
-        """The moment by which a Tick is due if nothing else happens before."""
-        state = self.state
-        moments = [state.membership.next_change_s(state.now_s, state.cluster.timing)]
-        if state.cluster.peer:
-            moments.append(state.beat_due_s)
-        moments.append(state.probed_s + self._probe_period_s() if self._has_questions() else float("inf"))
-        boot_over_s = state.started_s + state.cluster.timing.first_start_s
-        if boot_over_s > state.now_s:
-            moments.append(boot_over_s)
-        for spec in state.cluster.trees:
-            tree = state.tree(spec.name)
-            if tree is None or not tree.phase.holds:
-                continue
-            if tree.there_fit_since_s is not None:
-                settle_s = max(tree.there_fit_since_s, tree.moved_s) + spec.hold_down_s
-                if settle_s > state.now_s:
-                    moments.append(settle_s)
-            if worn_resource(state, spec, tree):
-                moments.append(state.now_s + SLOW_PROBE_S)
-        return min(moments)
-
-    # --- remember -------------------------------------------------------------------------------------------
-
-    def _tells_nothing_new(self, event: BeatReceived) -> bool:
-        """Return whether the beat only says that everything is as it was; most beats do."""
-        known = self.state.membership.report
-        if known is None or self.state.peer_word is not PeerHealth.ALIVE:
-            return False
-        view = next((v for v in self.state.membership.links if v.name == event.link), None)
-        if view is None or view.heard_s is None:
-            return False
-        if event.now_s - view.heard_s >= self.state.cluster.timing.late_s or event.now_s >= self.wake_at_s:
-            return False
-        return replace(event.report, number=known.number) == known
 
     def _note_event(self, before: State, event: Event, out: list[Effect]) -> None:
         """Journal what the event itself has to tell."""
@@ -436,7 +470,9 @@ class Engine:
         out.append(SendBeat(told))
 
     def _still_stopping(self) -> bool:
-        return any(t.phase.holds and t.phase is not Phase.STOP_FAILED for t in self.state.trees)
+        """Return whether something must be stopped before this node may go."""
+        held = (t for t in self.state.trees if t.phase.holds and t.phase is not Phase.STOP_FAILED)
+        return self.state.stopping and any(held)
 
     def _update_alarms(self, out: list[Effect]) -> None:
         known = dict(self.state.alarms)

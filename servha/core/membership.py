@@ -14,6 +14,10 @@ from servha.core.model import PeerHealth, Report
 from servha.core.timing import Timing
 
 
+ROUNDING_S = 1e-6
+"""A moment computed as heard + limit counts as reached although the difference of the two falls a hair short."""
+
+
 class LinkHealth(StrEnum):
     """What silence on one link amounts to."""
 
@@ -42,11 +46,11 @@ class LinkView:
         silent_s = self.silent_s(now_s)
         if silent_s is None:
             return LinkHealth.UNKNOWN
-        if silent_s >= timing.dead_s:
+        if silent_s >= timing.dead_s - ROUNDING_S:
             return LinkHealth.DEAD
-        if silent_s >= timing.warn_s:
+        if silent_s >= timing.warn_s - ROUNDING_S:
             return LinkHealth.WARNED
-        if silent_s >= timing.late_s:
+        if silent_s >= timing.late_s - ROUNDING_S:
             return LinkHealth.LATE
         return LinkHealth.UP
 
@@ -103,9 +107,9 @@ class Membership:
             return PeerHealth.UNHEARD
         if self.report.leaving and not any(t.phase.holds for t in self.report.trees):
             return PeerHealth.LEFT
-        if silent_s >= timing.dead_s:
+        if silent_s >= timing.dead_s - ROUNDING_S:
             return PeerHealth.LOST
-        if silent_s >= timing.late_s:
+        if silent_s >= timing.late_s - ROUNDING_S:
             return PeerHealth.SUSPECT
         return PeerHealth.ALIVE
 
@@ -117,7 +121,7 @@ class Membership:
             if v.heard_s is not None
             for limit_s in (timing.late_s, timing.warn_s, timing.dead_s)
         ]
-        return min((m for m in moments if m > now_s), default=float("inf"))
+        return min((m for m in moments if m > now_s + ROUNDING_S), default=float("inf"))
 
 
 def membership_for(links: tuple[str, ...], before: Membership | None = None) -> Membership:

@@ -92,6 +92,7 @@ async def test_changes_made_on_both_while_apart_are_not_merged(nodes: TwoNodes) 
     one, two = await nodes.joined()
     await nodes.power_off("node2")
     await one.change("left", alone=True)
+    await one.change("left again", alone=True)  # the greater number does not make it the later one
     await nodes.power_off("node1")
     two = await nodes.power_on("node2")
     await two.change("right", alone=True)
@@ -101,7 +102,7 @@ async def test_changes_made_on_both_while_apart_are_not_merged(nodes: TwoNodes) 
     for node in (one, two):
         assert "configuration diverged" in node.alarms.up[DIVERGED]
         assert "servha cluster adopt" in node.alarms.up[DIVERGED]
-    assert (one.words, two.words) == ("left", "right")
+    assert (one.words, two.words) == ("left again", "right")
     assert (await refused(one.change("more"))).code is Code.TRY_AGAIN
     await one.follower.adopt_peer()
     await agree(one, two)

@@ -156,6 +156,7 @@ class Lab:
         with self._locked():
             cuts.write(self.layout, ())
             switch.settle(self.layout)
+            switch.await_links(self.layout)
 
     def client_command(self, *argv: str) -> list[str]:
         """Return the argument list that runs `argv` at the client."""

@@ -62,6 +62,7 @@ def prepare(node: NodeLayout) -> None:
     switch.plug_in(node)
     power_switch.turn(node, on=True)
     switch.settle(node.lab)
+    switch.await_links(node.lab)
     node.cgroup.mkdir()
     if not node.sysrq.exists():
         os.mkfifo(node.sysrq, 0o600)

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from servha.core.words import Text, say
 from servha.lab import attempts
@@ -33,14 +34,13 @@ TIMEOUT_S = 0.5
 class Probe:
     """A running client; what it saw so far can be asked at any time, and after it was stopped."""
 
-    def __init__(self, lab: Lab, kind: str, target: str, *, every_s: float, timeout_s: float) -> None:
+    def __init__(self, lab: Lab, worker: str, target: str, *arguments: str) -> None:
         self.target = target
         self._seen: list[Attempt] = []
         self._ended = False
         self._news = threading.Condition()
-        numbers = (str(every_s * 1000), str(timeout_s * 1000))
         self._client = subprocess.Popen(
-            lab.client_command(sys.executable, "-m", "servha.lab.probe_worker", kind, target, *numbers),
+            lab.client_command(sys.executable, "-m", f"servha.lab.{worker}", *arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -85,6 +85,10 @@ class Probe:
     def answered_by(self) -> Counter[str]:
         """How many good answers came from whom."""
         return Counter(attempt.who for attempt in self.attempts() if attempt.good)
+
+    def results(self) -> Counter[str]:
+        """How many attempts ended how."""
+        return Counter(attempt.result for attempt in self.attempts())
 
     def wait_answer(
         self, *, who: str | None = None, after_s: float | None = None, within_s: float = 30.0
@@ -142,7 +146,22 @@ def running(
 ) -> Iterator[Probe]:
     """Run a client that asks for `url`, or pings the address `icmp`, while the block runs."""
     kind, target, usual_s = ("icmp", icmp, ICMP_EVERY_S) if icmp else ("http", url, HTTP_EVERY_S)
-    probe = Probe(lab, kind, target, every_s=every_s or usual_s, timeout_s=timeout_s)
+    times = (str((every_s or usual_s) * 1000), str(timeout_s * 1000))
+    probe = Probe(lab, "probe_worker", target, kind, target, *times)
+    try:
+        yield probe
+    finally:
+        probe.stop()
+
+
+@contextmanager
+def load(
+    lab: Lab, *, url: str = DEFAULT_URL, connections: int = 8, keep_alive: bool = False
+) -> Iterator[Probe]:
+    """Keep connections busy while the block runs; `results()["lost"]` counts what was accepted and not answered."""
+    parts = urlsplit(url)
+    where = (parts.hostname or "", str(parts.port or 80), parts.path or "/")
+    probe = Probe(lab, "load_worker", url, *where, str(connections), "keep" if keep_alive else "close")
     try:
         yield probe
     finally:

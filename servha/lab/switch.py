@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
+import time
 from pathlib import Path
 
 from servha.lab import cuts, namespace, power_switch
@@ -181,6 +182,21 @@ def _filter(lab: Layout, one_way: list[Cut]) -> str:
     return "table netdev cuts\ndelete table netdev cuts\n" + (
         "table netdev cuts {\n" + "\n".join(chains) + "\n}\n" if chains else ""
     )
+
+
+def await_links(lab: Layout, *, within_s: float = 2.0) -> bool:
+    """Wait until every port that is on passes frames: the kernel gets round to it a little later, more on a busy day.
+
+    A node's own interface that is down keeps its port waiting; so the wait is short, and its end no failure.
+    """
+    deadline = time.monotonic() + within_s
+    ports = [_CLIENT_PORT, *(node.port(link) for node in lab.nodes for link in LINKS)]
+    with namespace.inside(lab.namespace("switch")):
+        while any(_flags(port) & (_IFF_UP | _IFF_RUNNING) == _IFF_UP for port in ports):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)
+    return True
 
 
 def carriers(node: NodeLayout) -> dict[str, bool]:

@@ -11,6 +11,7 @@ import pytest
 
 from servha.lab.lab import Lab
 from servha.lab.service import Unit
+from servha.lab.trouble import LabError
 
 _HERE = Path(__file__).parent
 _LOG_LINES = 60
@@ -51,9 +52,11 @@ def make_lab(request: pytest.FixtureRequest) -> Iterator[LabMaker]:
 
     yield make
     for lab in made:
-        if request.node.stash.get(_failed, False) and lab.exists():
-            print(words_of(lab))
-        lab.down()
+        try:
+            if request.node.stash.get(_failed, False) and lab.exists():
+                print(words_of(lab))
+        finally:
+            lab.down()
 
 
 @pytest.fixture
@@ -73,10 +76,13 @@ def words_of(lab: Lab) -> str:
     said = []
     for node in lab.nodes:
         said.append(f"===== {lab.name} {node.name}: {node.power}")
-        if node.power == "on":
-            for command in (("servha", "status"), ("servha", "why")):
+        for command in (("servha", "status"), ("servha", "why")):
+            try:
                 answer = node.run(*command, check=False, within_s=10)
-                said += [f"--- {' '.join(command)}: {answer.returncode}", answer.stdout + answer.stderr]
+            except LabError as off:
+                said.append(str(off))
+                break
+            said += [f"--- {' '.join(command)}: {answer.returncode}", answer.stdout + answer.stderr]
         for log in sorted(node.log.glob("*")):
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
             said += [f"--- {log.name} (the last {min(len(lines), _LOG_LINES)} of {len(lines)} lines)"]

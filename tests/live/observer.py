@@ -32,7 +32,7 @@ THINGS = ("address", "application", "disk")
 Holders = frozenset[str]
 
 
-class HeldTwice(AssertionError):  # noqa: N818  what happened, in words
+class HeldTwice(AssertionError):
     """Both nodes had the same thing."""
 
 

@@ -153,9 +153,7 @@ def _show_blackout(screen: Screen, probe: Probe, since_s: float, cause: Text) ->
     later = [one for one in probe.blackouts() if one.end_s is not None and one.end_s > since_s]
     longest_ms = max((one.length_s for one in later), default=0.0) * 1000
     screen.line(
-        say(
-            "{cause}: nobody answered for {length_ms:.0f} ms", cause=screen.words(cause), length_ms=longest_ms
-        ),
+        say("{cause}: nobody answered for {length_ms:.0f} ms", cause=cause, length_ms=longest_ms),
         mood="strong",
     )
 
@@ -212,11 +210,14 @@ def _now(lab: Lab, probe: Probe, screen: Screen) -> str:
         if last and last.good
         else say("nobody answers ({why})", why=last.result if last else "-")
     )
-    parts = [answer, *(say("{node} {power}", node=node.name, power=node.power) for node in lab.nodes)]
+    parts = [
+        answer,
+        *(say("{node} is {power}", node=node.name, power=node.power_in_words) for node in lab.nodes),
+    ]
     if blackouts:
         parts.append(say("last blackout {length_ms:.0f} ms", length_ms=blackouts[-1].length_s * 1000))
     return " | ".join(screen.words(part) for part in parts)
 
 
 def _tell(screen: Screen, what: Text, began_s: float) -> None:
-    screen.line(say("{at_s:5.1f} s  {what}", at_s=time.monotonic() - began_s, what=screen.words(what)))
+    screen.line(say("{at_s:5.1f} s  {what}", at_s=time.monotonic() - began_s, what=what))

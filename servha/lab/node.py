@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import select
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from servha.core.words import say
+from servha.core.words import Text, say
 from servha.lab import cgroup, control, disk, machine, power, power_switch, programs, switch
 from servha.lab.layout import NETNS, NodeLayout
 from servha.lab.power import Darkness
 from servha.lab.trouble import Exit, LabError
 
-BOOT_S = 15.0
+BOOT_S = 30.0
+POWER_IN_WORDS = {
+    "on": say("on"),
+    "off": say("off"),
+    "frozen": say("frozen"),
+    "crashed": say("switched on, but nothing runs"),
+}
 
 
 class Node:
@@ -42,6 +49,11 @@ class Node:
         if not cgroup.populated(self.layout.cgroup):
             return "crashed"
         return "frozen" if cgroup.frozen(self.layout.cgroup) else "on"
+
+    @property
+    def power_in_words(self) -> Text:
+        """The same for people."""
+        return POWER_IN_WORDS[self.power]
 
     @property
     def root(self) -> Path:
@@ -80,7 +92,7 @@ class Node:
         if booting is None or booting.stdout is None:
             raise AssertionError("await_boot without begin_boot")
         with booting.stdout as said:
-            if not said.readline():
+            if not select.select([said], [], [], BOOT_S)[0] or not said.readline():
                 lines = (self.log / "console.log").read_text(encoding="utf-8", errors="replace").splitlines()
                 raise LabError(
                     say(

@@ -50,13 +50,15 @@ def build(node: NodeLayout) -> None:
     _overlay(Path("/"), root, node.disk / "root")
     for number, place in enumerate(_separate_file_systems()):
         _overlay_or_read_only(place, root, node.disk / f"mount{number}")
-    for place in _program_places():
-        kernel.bind(place, root / place.relative_to("/"), kernel.MS_RDONLY)
     _memory(root / "run", "mode=0755")
     (root / "run" / "servha").mkdir(mode=0o711)  # RuntimeDirectory= of the daemon's unit
     (root / OWN_DISK).mkdir(mode=0o700)
     kernel.bind(node.disk, root / OWN_DISK)  # so that a power-off finds it
     _memory(root / "tmp", "mode=1777")
+    for place in _program_places():
+        target = root / place.relative_to("/")
+        target.mkdir(parents=True, exist_ok=True)  # a venv in /tmp, say
+        kernel.bind(place, target, kernel.MS_RDONLY)
     _dev(root / "dev", shared_disks)
     _kernel_views(node, root)
     kernel.become_root(root)

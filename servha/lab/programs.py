@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from servha.core.words import say
 from servha.lab.trouble import LabError
 
 LONGEST_S = 30.0
+# A root shell that came from `su` has no sbin in its search path.
+_SEARCH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"
+_ENVIRONMENT = dict(os.environ) | {"PATH": _SEARCH, "LC_ALL": "C.UTF-8"}
 
 
 def run(*argv: str, feed: str = "") -> str:
@@ -18,7 +22,7 @@ def run(*argv: str, feed: str = "") -> str:
     """
     try:
         done = subprocess.run(
-            argv, input=feed, capture_output=True, text=True, check=False, timeout=LONGEST_S
+            argv, input=feed, capture_output=True, text=True, check=False, timeout=LONGEST_S, env=_ENVIRONMENT
         )
     except FileNotFoundError as error:
         problem = say('the program "{program}" is not installed', program=argv[0])

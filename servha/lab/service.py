@@ -32,6 +32,7 @@ class Unit:
     start_limit_s: float = 90.0
     stop_limit_s: float = 90.0
     abort_limit_s: float = 2.0
+    stays_ended_after: tuple[int, ...] = (200,)  # RestartPreventExitStatus
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -111,6 +112,7 @@ class Service:
     def ended(self, status: int) -> None:
         """Take the end of the main process: an exit code, or a signal as a negative number."""
         wanted = self.state is State.DEACTIVATING and not self._again
+        wanted = wanted or status in self.unit.stays_ended_after
         self.last_result = f"exit {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
         self.pid, self.due_at, self.status = 0, None, ""
         if wanted:

@@ -16,6 +16,7 @@ from servha.lab.attempts import Blackout
 from servha.lab.cuts import Cut
 from servha.lab.lab import Lab
 from servha.lab.layout import NODES
+from servha.lab.node import POWER_IN_WORDS
 from servha.lab.screen import Screen
 from servha.lab.service import Unit
 
@@ -74,7 +75,8 @@ def list_(args: argparse.Namespace, screen: Screen) -> int:
         screen.answer({"labs": [{"name": name, "power": power} for name, power in found.items()]})
         return 0
     for name, power in found.items():
-        screen.line(say("{name}: {nodes}", name=name, nodes=_powers(power, screen)))
+        one, two = (POWER_IN_WORDS[power[node]] for node in NODES)
+        screen.line(say("{name}: node1 {one}, node2 {two}", name=name, one=one, two=two))
     if not found:
         screen.line(say("there is no lab; servha lab up makes one"))
     return 0
@@ -229,24 +231,12 @@ def _total(screen: Screen, running: probes.Probe) -> None:
     )
 
 
-def _powers(power: dict[str, str], screen: Screen) -> str:
-    return ", ".join(f"{node} {screen.words(_POWER[state])}" for node, state in power.items())
-
-
-_POWER = {
-    "on": say("on"),
-    "off": say("off"),
-    "frozen": say("frozen"),
-    "crashed": say("switched on, but nothing runs"),
-}
-
-
 def _node_line(name: str, node: dict[str, Any]) -> Text:
     links = ", ".join(f"{link} {'+' if up else '-'}" for link, up in node["carrier"].items())
     return say(
         "{node} ({power}): {public}, {private}; links with carrier: {links}",
         node=name,
-        power=node["power"],
+        power=POWER_IN_WORDS[node["power"]],
         public=node["addresses"]["public"],
         private=node["addresses"]["private"],
         links=links or "-",

@@ -11,20 +11,7 @@ from dataclasses import replace
 
 from servha.core.alarms import conditions
 from servha.core.arbitration import PERMITS, RIGHTS, Answer, Permit, Right
-from servha.core.effects import (
-    Clear,
-    Effect,
-    Farewell,
-    ProbePeer,
-    ProbeReferences,
-    ProbeTreeAddresses,
-    Raise,
-    Record,
-    Remember,
-    SendBeat,
-    StartResource,
-    StopResource,
-)
+from servha.core.effects import Clear, Effect, Farewell, Raise, Record, Remember
 from servha.core.events import (
     ActionFinished,
     BeatReceived,
@@ -35,39 +22,33 @@ from servha.core.events import (
     Tick,
 )
 from servha.core.membership import membership_for
-from servha.core.model import Action, Cluster, JournalEntry, Order, PeerHealth, Phase, Policy, Step, TreeSpec
+from servha.core.model import Cluster, JournalEntry, PeerHealth, Phase, Policy, TreeSpec
 from servha.core.narrative import heard_changes, order_entry, outcome_entry, severity_of
-from servha.core.placement import PLACEMENT, Side, Wish
-from servha.core.remember import configured, remember, with_step, with_tree
+from servha.core.obligations import SLOW_PROBE_S, beat, next_questions_s, questions, tree_work
+from servha.core.placement import PLACEMENT, Side
+from servha.core.remember import configured, remember, with_tree
 from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
 from servha.core.situations import (
-    CONTACT,
     facts,
     hearing,
     peer_health,
     petition,
     question,
-    real_references,
     reference_answer,
-    report,
     rival,
-    side_here,
     side_there,
-    silence_since_s,
     their_side,
     values,
     worn_resource,
 )
 from servha.core.state import State, TreeState
-from servha.core.table import Row, fill, first_match
-from servha.core.trees import next_down, next_up, work
+from servha.core.table import fill, first_match
+from servha.core.transitions import entered
+from servha.core.trees import work
 from servha.core.words import Text, Value
 
 SETTLE_COUNT_MAX = 8
 """How often the tables are walked for one event; each walk follows from a change made by the one before."""
-
-SLOW_PROBE_S = 1.0
-"""Period of probing while nothing presses."""
 
 
 class Engine:
@@ -95,20 +76,16 @@ class Engine:
         else:
             self._think(event, out)
             self._decide_at_s = self._next_decision_s()
-        self._probe(out)
-        self._speak(out)
+        for obligation in (questions, beat):
+            self.state, effects = obligation(self.state)
+            out.extend(effects)
         return out
 
     @property
     def wake_at_s(self) -> float:
         """The moment by which a Tick is due if nothing else happens before."""
-        state = self.state
-        moments = [self._decide_at_s]
-        if state.cluster.peer:
-            moments.append(state.beat_due_s)
-        if self._has_questions():
-            moments.append(state.probed_s + self._probe_period_s())
-        return min(moments)
+        beat_due_s = self.state.beat_due_s if self.state.cluster.peer else float("inf")
+        return min(self._decide_at_s, beat_due_s, next_questions_s(self.state))
 
     # --- most of the time nothing is to be decided --------------------------------------------------------------
 
@@ -180,8 +157,8 @@ class Engine:
         self._update_alarms(out)
         if self.state.leaving and not self.state.farewell and not self._still_stopping():
             self.state = replace(self.state, farewell=True)
-            self._speak(out)
-            out.append(Farewell())
+            self.state, goodbye = beat(self.state)
+            out.extend([*goodbye, Farewell()])
 
     def _note_event(self, before: State, event: Event, out: list[Effect]) -> None:
         """Journal what the event itself has to tell."""
@@ -298,7 +275,10 @@ class Engine:
         because = row.why(**said)
         if row.becomes is not tree.phase or because != tree.because or wish.becomes is not tree.wish:
             told = tree if row.becomes in (Phase.STARTING, Phase.WANTED) else None
-            tree = self._enter(spec, tree, row, wish, asked.here, out)
+            known = (tree.ownership, tree.order)
+            tree = entered(state, spec, tree, row, asked.here)
+            if (tree.ownership, tree.order) != known:
+                out.append(Remember(tree.name, tree.ownership, tree.order))
             tree = replace(tree, because=because, rule=row.id, wish=wish.becomes)
             self.state = with_tree(self.state, tree)
             if row.becomes is situation.phase and row.becomes.holds:
@@ -337,137 +317,9 @@ class Engine:
         said["window_s"] = round(limits.abnormal_stop_window_s) if limits else 0
         return said
 
-    def _enter(
-        self, spec: TreeSpec, tree: TreeState, row: Row[Phase], wish: Row[Wish], here: Side, out: list[Effect]
-    ) -> TreeState:
-        """Return the tree in its new phase, with the numbers that the change calls for."""
-        state = self.state
-        if row.becomes is tree.phase:
-            return tree
-        changed = replace(tree, phase=row.becomes, since_s=state.now_s)
-        told = their_side(state, spec)
-        seen = max(tree.ownership, told.ownership)
-        if row.becomes is Phase.WANTED or (row.becomes is Phase.STARTING and tree.phase is Phase.OFF):
-            changed = replace(changed, ownership=seen + 1)
-        if row.becomes is Phase.STARTING:
-            changed = replace(changed, moved_s=state.now_s, stops_s=(), failure=Text(""))
-            if tree.order.pin and tree.order.pin != state.cluster.us:
-                changed = replace(changed, order=Order(tree.order.number + 1, tree.order.goal))
-        if row.becomes is Phase.STOPPING:
-            changed = replace(changed, moved_s=state.now_s)
-            if row.id == "start-failed" or here is Side.WORN:
-                changed = self._park(changed, spec, worn=here is Side.WORN)
-        if row.becomes is Phase.STOP_FAILED:
-            changed = replace(changed, stuck_by=tree.order.number)
-        if row.becomes is Phase.STOPPING and tree.phase is Phase.STOP_FAILED:
-            changed = replace(
-                changed,
-                stuck_by=-1,
-                steps=tuple((n, Step.ON if s is Step.STOP_FAILED else s) for n, s in tree.steps),
-            )
-        if (changed.ownership, changed.order) != (tree.ownership, tree.order):
-            out.append(Remember(changed.name, changed.ownership, changed.order))
-        return changed
-
-    def _park(self, tree: TreeState, spec: TreeSpec, *, worn: bool) -> TreeState:
-        """Return the tree marked as failed here, so that it does not come back by itself."""
-        failure = side_here(self.state, spec, tree)[1] if worn else tree.failure
-        order = Order(tree.order.number + 1, tree.order.goal) if worn and tree.order.pin else tree.order
-        alone = peer_health(self.state) not in CONTACT
-        return replace(tree, failure=failure, order=order, parked_by=order.number, parked_alone=alone)
-
-    # --- oblige ---------------------------------------------------------------------------------------------
-
     def _work_on(self, spec: TreeSpec, out: list[Effect]) -> None:
-        """Start or stop what is next inside the tree."""
-        tree = self.state.tree(spec.name)
-        assert tree is not None
-        steps = {r.name: tree.step(r.name) for r in spec.resources}
-        if tree.phase in (Phase.STARTING, Phase.RUNNING):
-            worn = worn_resource(self.state, spec, tree)
-            moves = next_up(spec.resources, steps, frozenset({worn} if worn else ()))
-        elif tree.phase is Phase.STOPPING:
-            moves = next_down(spec.resources, steps)
-        else:
-            return
-        asked_s = tree.addresses.asked_s
-        free = (
-            self.state.right is Right.GRANTED
-            and asked_s is not None
-            and not tree.addresses.answered_by
-            and asked_s >= silence_since_s(self.state)
-        )
-        for move in moves:
-            start = move.action is Action.START
-            tree = with_step(tree, move.resource, Step.STARTING if start else Step.STOPPING)
-            if start:
-                out.append(
-                    StartResource(
-                        spec.name, move.resource, tree.ownership, tree.because, address_known_free=free
-                    )
-                )
-            else:
-                out.append(
-                    StopResource(spec.name, move.resource, tree.ownership, tree.because, move.clean_up)
-                )
-        self.state = with_tree(self.state, tree)
-
-    def _has_questions(self) -> bool:
-        """Return whether anything is to be asked on the wire, now or regularly."""
-        return self.state.cluster.policy is Policy.REFERENCE or self._peer_is_quiet()
-
-    def _peer_is_quiet(self) -> bool:
-        return self.state.peer_word in (PeerHealth.SUSPECT, PeerHealth.LOST, PeerHealth.UNHEARD)
-
-    def _probe_period_s(self) -> float:
-        """Ask often while silence is young, so that the answers are there when it counts as death."""
-        state = self.state
-        young = state.peer_word is PeerHealth.SUSPECT or (
-            state.peer_word is PeerHealth.LOST and state.right is Right.PENDING
-        )
-        if young or (state.right is Right.GRANTED and any(self._is_waiting(t) for t in state.trees)):
-            return min(SLOW_PROBE_S, max(0.04, state.cluster.timing.interval_s / 4))
-        return SLOW_PROBE_S
-
-    def _is_waiting(self, tree: TreeState) -> bool:
-        return tree.wish is Wish.HERE and not tree.phase.holds and not tree.addresses.answered_by
-
-    def _probe(self, out: list[Effect]) -> None:
-        """Ask references, the peer's host and the trees' addresses, as often as the situation calls for."""
-        state = self.state
-        first = self._peer_is_quiet() and state.probed_s < state.silent_since_s
-        if not self._has_questions() or not (
-            first or state.now_s >= state.probed_s + self._probe_period_s() - 1e-9
-        ):
-            return
-        if real_references(state):
-            out.append(ProbeReferences())
-        if self._peer_is_quiet() and state.cluster.peer:
-            out.append(ProbePeer())
-            for spec in state.cluster.trees:
-                tree = state.tree(spec.name)
-                if tree and not tree.phase.holds and any(r.virtual_address for r in spec.resources):
-                    out.append(ProbeTreeAddresses(spec.name))
-        self.state = replace(state, probed_s=state.now_s)
-
-    def _speak(self, out: list[Effect]) -> None:
-        """Send a beat when one is due, and at once when there is something new to say."""
-        state = self.state
-        if not state.cluster.peer:
-            return
-        told = report(state)
-        new = state.sent is None or replace(told, number=state.sent.number) != state.sent
-        if not new and state.now_s < state.beat_due_s - 1e-9:
-            return
-        told = replace(told, number=state.beat_number + 1)
-        interval_s = state.cluster.timing.interval_s
-        due_s = state.beat_due_s + interval_s
-        if due_s <= state.now_s:
-            due_s = state.now_s + interval_s
-        self.state = replace(
-            state, sent=told, beat_number=told.number, beat_due_s=min(due_s, state.now_s + interval_s)
-        )
-        out.append(SendBeat(told))
+        self.state, effects = tree_work(self.state, spec)
+        out.extend(effects)
 
     def _still_stopping(self) -> bool:
         """Return whether something must be stopped before this node may go."""

@@ -13,7 +13,6 @@ from enum import StrEnum
 from servha.core.model import PeerHealth, Report
 from servha.core.timing import Timing
 
-
 ROUNDING_S = 1e-6
 """A moment computed as heard + limit counts as reached although the difference of the two falls a hair short."""
 
@@ -75,7 +74,7 @@ class Membership:
         late = known is not None and known.incarnation == report.incarnation and report.number < known.number
         return replace(self, links=views, report=known if late else report)
 
-    def carrier(self, link: str, up: bool | None) -> Membership:
+    def with_carrier(self, link: str, *, up: bool | None) -> Membership:
         """Return the view after the kernel spoke about the interface of `link`."""
         return replace(self, links=tuple(replace(v, carrier=up) if v.name == link else v for v in self.links))
 

@@ -53,7 +53,7 @@ def remember(state: State, event: Event) -> State:
                 return state
             return _learn_from_peer(replace(state, membership=state.membership.heard(link, report, now_s)))
         case LinkCarrier(link=link, up=up):
-            return replace(state, membership=state.membership.carrier(link, up))
+            return replace(state, membership=state.membership.with_carrier(link, up=up))
         case ReferenceProbed(address=address, answered=answered, asked_s=asked_s):
             probes = dict(state.references)
             probes[address] = probes.get(address, Probe()).told(

@@ -104,9 +104,9 @@ TREE: tuple[Row[Phase], ...] = (
     Row("stopping", {"phase": Phase.STOPPING}, Phase.STOPPING, "its resources are being stopped"),
     Row(
         "found-stopped",
-        {"phase": Phase.STOP_FAILED, "work": Work.NOTHING},
-        Phase.OFF,
-        "every resource was found stopped after all",
+        {"phase": Phase.STOP_FAILED, "work": {Work.NOTHING, Work.GOING, Work.ALL, Work.FAILED}},
+        Phase.STOPPING,
+        "what could not be stopped was found stopped after all",
     ),
     Row(
         "retry-stop",
@@ -125,12 +125,6 @@ TREE: tuple[Row[Phase], ...] = (
         {"wish": Wish.HERE, "permit": Permit.ASK},
         Phase.WANTED,
         "{wish_because}; {permit_because}",
-    ),
-    Row(
-        "keep-waiting",
-        {"phase": Phase.WANTED, "wish": Wish.HERE, "permit": Permit.WAIT},
-        Phase.WANTED,
-        "{permit_because}",
     ),
     Row("not-permitted", {"wish": Wish.HERE, "permit": DOWN | {Permit.WAIT}}, Phase.OFF, "{permit_because}"),
     Row("not-wished", {"wish": NOT_HERE}, Phase.OFF, "{wish_because}"),

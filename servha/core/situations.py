@@ -147,15 +147,17 @@ def parked(tree: TreeState) -> Parked:
 
 
 def _reference_says_go(state: State, tree: TreeState) -> bool:
-    """Return whether we have lost the reference while a peer that reaches it could take the tree."""
+    """Return whether we have lost the reference while a peer that reaches it could take the tree.
+
+    What runs here is given up for that only after a while, and not twice in a short time.
+    """
     report = state.membership.report
-    return (
-        state.cluster.policy is Policy.REFERENCE
-        and peer_health(state) is PeerHealth.ALIVE
-        and reference_answer(state) is Answer.SILENT
-        and report is not None
-        and report.reference_ok
-        and tree.there_fit_since_s is not None
+    if state.cluster.policy is not Policy.REFERENCE or report is None or not report.reference_ok:
+        return False
+    if peer_health(state) is not PeerHealth.ALIVE or reference_answer(state) is not Answer.SILENT:
+        return False
+    return not tree.phase.holds or (
+        tree.there_fit_since_s is not None
         and state.now_s - tree.there_fit_since_s >= REFERENCE_DWELL_S
         and state.now_s - tree.moved_s >= SWITCH_PAUSE_S
     )
@@ -320,7 +322,7 @@ def report(state: State) -> Report:
                 id=spec.id,
                 phase=tree.phase,
                 ownership=tree.ownership,
-                fitness=tree.fitness,
+                fitness=Fitness.UNFIT if side_here(state, spec, tree)[0] is Side.UNFIT else tree.fitness,
                 parked=parked(tree),
                 order=tree.order,
             )

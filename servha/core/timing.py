@@ -58,9 +58,9 @@ class Timing:
         """Return every reason why these figures may not be saved together, in words; empty when they may."""
         found: list[Text] = []
         for name, value, low, high in (
-            ("heartbeat interval", self.interval_ms, 50, 60_000),
-            ("heartbeat timeout", self.timeout_ms, 60, 600_000),
-            ("first start delay", self.first_start_ms, 0, 3_600_000),
+            (say("heartbeat interval"), self.interval_ms, 50, 60_000),
+            (say("heartbeat timeout"), self.timeout_ms, 60, 600_000),
+            (say("first start delay"), self.first_start_ms, 0, 3_600_000),
         ):
             if not low <= value <= high:
                 found.append(

@@ -46,7 +46,7 @@ class Executor:
     alarms: StandingAlarms
     farewell: Callable[[], None]
 
-    def carry_out(self, effect: Effect) -> None:  # noqa: C901 - one case for each effect
+    def carry_out(self, effect: Effect) -> None:
         """Do what is asked, or begin to."""
         match effect:
             case SendBeat(report=report):

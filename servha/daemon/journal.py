@@ -105,7 +105,7 @@ class Journal:
 
     def _write(self) -> None:
         with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as journald:
-            journald.setblocking(False)
+            journald.settimeout(0)
             file = None
             while (line := self._waiting.get()) is not None:
                 try:

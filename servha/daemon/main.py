@@ -24,6 +24,10 @@ log = logging.getLogger("servha")
 
 STATUS_EVERY_S = 1.0
 EX_SOFTWARE = 70
+EX_DETACHED = 200
+"""Ended by `servha daemon detach`: the unit names this status as one after which it is not started again."""
+
+SYSTEMD_IS_HERE = Path("/run/systemd/system").is_dir()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -71,7 +75,9 @@ async def _serve(directories: Directories) -> int:
     finally:
         feeding.cancel()
         systemd.notify("STOPPING=1")
-    return EX_SOFTWARE if service.failed else 0
+    if service.failed:
+        return EX_SOFTWARE
+    return EX_DETACHED if service.detached else 0
 
 
 def _ready(systemd: sdnotify.SystemdNotifier, sentence: str) -> None:
@@ -89,7 +95,7 @@ async def _leave(service: Service, systemd: sdnotify.SystemdNotifier) -> None:
 
 async def _machine_is_going_down() -> bool:
     """Return whether systemd is shutting the machine down, and not just this service."""
-    if not Path("/run/systemd/system").is_dir():
+    if not SYSTEMD_IS_HERE:
         return False
     asked = await asyncio.create_subprocess_exec(
         "systemctl", "is-system-running", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL

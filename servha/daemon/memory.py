@@ -24,7 +24,7 @@ class Owned:
     """The stable part: what must not go backwards."""
 
     ownership: int = 0
-    order: Order = Order()  # noqa: RUF009 - a frozen value
+    order: Order = Order()
 
 
 class OwnershipFile:

@@ -77,7 +77,7 @@ class _Lines:
     def __init__(self) -> None:
         self._families: dict[str, list[str]] = {}
 
-    def put(self, name: str, kind: str, meaning: str, value: float, **labels: str) -> None:  # noqa: PLR0913
+    def put(self, name: str, kind: str, meaning: str, value: float, **labels: str) -> None:
         family = self._families.setdefault(name, [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"])
         inside = ",".join(f'{key}="{_escaped(str(text))}"' for key, text in labels.items())
         family.append(f"{name}{{{inside}}} {int(value)}" if inside else f"{name} {int(value)}")

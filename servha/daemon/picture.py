@@ -111,18 +111,19 @@ def _peer(document: Document, state: State) -> Shown:
         because: Text = say("nothing was heard of it since this daemon started")
     else:
         because = say("last heard {silent_s} s ago", silent_s=round(silent_s, 2))
+    in_contact = report is not None and health in ("alive", "suspect")
     return {
         "name": state.cluster.peer,
         "us": False,
         "health": str(health),
         "health_because": as_dict(because),
-        "standing": str(report.standing) if report is not None and health in ("alive", "suspect") else "",
+        "standing": str(report.standing) if report is not None and in_contact else "",
         "links": [
             {
                 "name": view.name,
                 "nic": node.links[view.name].nic if node and view.name in node.links else "",
                 "address": node.links[view.name].ip if node and view.name in node.links else "",
-                "state": "unknown" if report is None else ("up" if view.they_hear_us else "dead"),
+                "state": ("up" if view.they_hear_us else "dead") if in_contact else "unknown",
                 "silent_s": None,
                 "carrier": None,
             }

@@ -84,10 +84,9 @@ class Prober:
         A link on which we cannot even ask says nothing; if that is so for all of them, nothing was learned.
         """
         asked_s = boottime_s()
-        ping, *answers = await asyncio.gather(
-            probe_peer(self._host, self.peer_ends, PROBE_TIMEOUT_S),
-            *(self._who_has(nic, address) for nic, address in self.peer_ends),
-        )
+        asked_by_arp = asyncio.gather(*(self._who_has(nic, address) for nic, address in self.peer_ends))
+        ping = await probe_peer(self._host, self.peer_ends, PROBE_TIMEOUT_S)
+        answers = await asked_by_arp
         if not ping and all(answer is None for answer in answers):
             return
         # How long it took is left out: the same answer must read the same each time.

@@ -139,7 +139,10 @@ class Replicator:
         if _same_content(version, current):
             return Outcome(current, on_both=True)
         if version.document.node(self._us()) is None:
-            text = say("{node} cannot take itself out: `servha cluster leave` does that", node=self._us())
+            text = say(
+                "{node} cannot take itself out: run `servha node remove-offline {node}` on the other node",
+                node=self._us(),
+            )
             raise Refusal(Code.REFUSED, text)
         peer = peer_of(current, self._us())
         if peer is None:

@@ -29,9 +29,11 @@ from servha.daemon.running import touched
 from servha.daemon.shelf import Version
 from servha.daemon.verbs import Verbs
 from servha.host import LocalHost
-from servha.wire.rpc import Args, Code, Refusal
+from servha.wire.rpc import Args, Code, Json, Refusal
 
 log = logging.getLogger("servha.service")
+
+DETACH_AFTER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Service:
         self._ended = asyncio.Event()
         self.failed = False
         """Whether the daemon ends because something impossible happened."""
+        self.detached = False
+        """Whether it ends because an administrator asked it to, by name, and so must stay away."""
         self._starting: asyncio.Task[None] | None = None
         self.node: ClusterNode | None = None
         self._host: LocalHost | None = None
@@ -233,10 +237,17 @@ class Service:
             "why": for_administrators(verbs.why),
             "metrics": for_administrators(verbs.metrics),
             "order": for_administrators(verbs.order),
-            "daemon.detach": for_administrators(verbs.detach),
+            "daemon.detach": for_administrators(self._detach),
             "peer.status": for_the_peer(verbs.peer_status),
             "peer.journal": for_the_peer(verbs.peer_journal),
         }
+
+    async def _detach(self, _args: Args, _caller: Caller) -> Json:
+        """daemon.detach {}: end the daemon and leave what runs running, until it is started again."""
+        self.detached = True
+        # Not before the answer is on its way: the door closes with the daemon.
+        asyncio.get_running_loop().call_later(DETACH_AFTER_S, lambda: self.end(stop_trees=False))
+        return {}
 
     async def _and_started(self, answer: Awaitable[Answer]) -> Answer:
         """Answer only once the node is at work, so that the next command finds it."""

@@ -164,11 +164,6 @@ class Verbs:
         node = self._must_run()
         return {"text": exposition(node.state, node.beats.counters, node.workers.events_missed)}
 
-    async def detach(self, _args: Args, _caller: Caller) -> Json:
-        """daemon.detach {}: end the daemon and leave what runs running."""
-        self._must_run().leave(stop_trees=False)
-        return {}
-
     def _picture(self, node: ClusterNode) -> Shown:
         return picture(
             node.document,

@@ -26,6 +26,7 @@ from servha.core.model import (
     Order,
     Policy,
     ResourceSpec,
+    ResourceState,
     StartFailure,
     StartMode,
     SwitchPolicy,
@@ -153,7 +154,7 @@ def _seconds(word: str) -> float:
 
 
 def _configure(s: Scenario, words: list[str]) -> None:
-    """`set web failback stay`"""
+    """Take `set web failback stay`."""
     name, key, value = words
     kinds: dict[str, Callable[[str], object]] = {
         "failback": Failback,
@@ -175,7 +176,7 @@ def _booted(s: Scenario, words: list[str]) -> None:
 
 
 def _sides(words: list[str]) -> set[tuple[str, str]]:
-    """`private` (both directions) or `private from node1`, `all` for every link."""
+    """Read `private` (both directions), `private from node1`, or `all` for every link."""
     links = LINKS if words[0] == "all" else (words[0],)
     if any(link not in LINKS for link in links):
         raise ValueError(f"links are {', '.join(LINKS)} and all")
@@ -196,7 +197,7 @@ def _heal(s: Scenario, _: list[str]) -> None:
 
 
 def _order(s: Scenario, words: list[str]) -> None:
-    """`order start web on node2 at node1`, `order stop web`, `order move web on node2`, `order release web`"""
+    """Take `order start web on node2 at node1`, and stop, move, release likewise."""
     verb, tree = words[0], words[1]
     rest = dict(zip(words[2::2], words[3::2], strict=True))
     at = rest.get("at") or next(n for n in NODES if s.world.machines[n].daemon_up)
@@ -209,7 +210,7 @@ def _order(s: Scenario, words: list[str]) -> None:
 
 
 def _fails(s: Scenario, words: list[str]) -> None:
-    """`fails node1 web/app start`, `works node1 web/app`"""
+    """Take `fails node1 web/app start`."""
     node, (tree, resource) = words[0], words[1].split("/")
     known = s.world.behaviour.setdefault((node, tree, resource), Behaviour())
     if words[2] == "start":
@@ -239,6 +240,12 @@ def _power_off(s: Scenario, words: list[str]) -> None:
 def _break(s: Scenario, words: list[str]) -> None:
     tree, resource = words[1].split("/")
     s.world.break_resource(words[0], tree, resource)
+
+
+def _found(s: Scenario, words: list[str]) -> None:
+    """Take `found node2 web/app running`."""
+    tree, resource = words[1].split("/")
+    s.world.find(words[0], tree, resource, ResourceState(words[2]))
 
 
 def _marked(act: Callable[[Scenario, list[str]], None], name: str) -> Callable[[Scenario, list[str]], None]:
@@ -278,6 +285,7 @@ _TOLD: dict[str, Callable[[Scenario, list[str]], None]] = {
     "break": _break,
     "fails": _fails,
     "works": _works,
+    "found": _found,
     "foreign": lambda s, w: s.world.foreign.update({w[0]: " ".join(w[1:])}),
     "detach": lambda s, w: s.world.leave(w[0], stop_trees=False),
     "shutdown": lambda s, w: s.world.leave(w[0], stop_trees=True),

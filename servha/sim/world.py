@@ -49,6 +49,8 @@ class Machine:
     daemon_up: bool = False
     running: set[tuple[str, str]] = field(default_factory=set)
     """Resources that really run on this machine, whatever the daemon believes."""
+    strays: set[tuple[str, str]] = field(default_factory=set)
+    """What somebody started by hand, past the daemon."""
     memory: dict[str, tuple[int, Order]] = field(default_factory=dict)
     volatile: dict[str, Phase] = field(default_factory=dict)
     """What /run holds: the phase of each tree, lost with the power."""
@@ -193,6 +195,18 @@ class World:
             self._tell(
                 node, ev.ResourceReported(self.now_s, tree, resource, ResourceState.STOPPED, said, "pidfd")
             )
+
+    def find(self, node: str, tree: str, resource: str, state: ResourceState) -> None:
+        """Let a look at a resource find it in this state, whatever was done to it: somebody else's doing."""
+        machine = self.machines[node]
+        if state is ResourceState.RUNNING:
+            machine.strays.add((tree, resource))
+        else:
+            machine.running.discard((tree, resource))
+            machine.strays.discard((tree, resource))
+        self._look()
+        said = say("it runs") if state is ResourceState.RUNNING else say("it is gone")
+        self._tell(node, ev.ResourceReported(self.now_s, tree, resource, state, said, "poll"))
 
     # --- carrying effects out ---------------------------------------------------------------------------------
 

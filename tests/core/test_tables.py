@@ -179,3 +179,28 @@ def test_a_running_tree_is_sent_away_only_to_a_node_that_is_there() -> None:
     for q in every(Question):
         if q.holder is Holder.US and q.here is not Side.NO_HOST and q.there in (Side.GONE, Side.NO_HOST):
             assert first_match(PLACEMENT, q).becomes is not Wish.THERE, q
+
+
+def test_a_cluster_of_one_node_acts_at_once() -> None:
+    for h in every(Hearing):
+        if h.peer is PeerHealth.ABSENT:
+            assert first_match(RIGHTS, h).becomes is Right.GRANTED, h
+
+
+def test_what_the_peer_holds_or_announced_first_is_not_even_asked_for() -> None:
+    for p in every(Petition):
+        if p.right is Right.CONSENT and p.there in (There.HOLDS, There.WANTS_BEFORE_US):
+            assert first_match(PERMITS, p).becomes is Permit.NO, p
+
+
+def test_a_tree_that_a_peer_in_contact_holds_is_left_to_it() -> None:
+    for q in every(Question):
+        left = q.holder is Holder.PEER and q.there in (
+            Side.FIT,
+            Side.UNFIT,
+            Side.PARKED,
+            Side.PARKED_ALONE,
+            Side.WORN,
+        )
+        if left and not q.empty and q.goal is Goal.RUN:
+            assert first_match(PLACEMENT, q).becomes is Wish.THERE, q

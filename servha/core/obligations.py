@@ -1,0 +1,134 @@
+"""What the present state obliges this node to do, over and above what just changed: work, questions, beats.
+
+Each function returns the state after it and the effects, or says when it has to be asked again. Nothing is decided
+here about who may run what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from servha.core.arbitration import Right
+from servha.core.effects import (
+    Effect,
+    ProbePeer,
+    ProbeReferences,
+    ProbeTreeAddresses,
+    SendBeat,
+    StartResource,
+    StopResource,
+)
+from servha.core.model import Action, PeerHealth, Phase, Policy, Step, TreeSpec
+from servha.core.placement import Wish
+from servha.core.remember import with_step, with_tree
+from servha.core.situations import real_references, report, silence_since_s, worn_resource
+from servha.core.state import State, TreeState
+from servha.core.trees import next_down, next_up
+
+SLOW_PROBE_S = 1.0
+"""Period of asking while nothing presses."""
+
+FAST_PROBE_S = 0.04
+"""Shortest period of asking: several answers fit into the time in which silence becomes death."""
+
+ROUNDING_S = 1e-9
+
+Obliged = tuple[State, list[Effect]]
+
+
+def tree_work(state: State, spec: TreeSpec) -> Obliged:
+    """Start or stop what is next inside the tree."""
+    tree = state.tree(spec.name)
+    assert tree is not None
+    steps = {r.name: tree.step(r.name) for r in spec.resources}
+    if tree.phase in (Phase.STARTING, Phase.RUNNING):
+        worn = worn_resource(state, spec, tree)
+        moves = next_up(spec.resources, steps, frozenset({worn} if worn else ()))
+    elif tree.phase is Phase.STOPPING:
+        moves = next_down(spec.resources, steps)
+    else:
+        return state, []
+    known_free = _addresses_known_free(state, tree)
+    effects: list[Effect] = []
+    for move in moves:
+        if move.action is Action.START:
+            effects.append(
+                StartResource(
+                    spec.name, move.resource, tree.ownership, tree.because, address_known_free=known_free
+                )
+            )
+            tree = with_step(tree, move.resource, Step.STARTING)
+        else:
+            effects.append(
+                StopResource(spec.name, move.resource, tree.ownership, tree.because, move.clean_up)
+            )
+            tree = with_step(tree, move.resource, Step.STOPPING)
+    return (with_tree(state, tree) if moves else state), effects
+
+
+def _addresses_known_free(state: State, tree: TreeState) -> bool:
+    """Return whether the wire was just asked for the tree's addresses and nobody answered."""
+    asked_s = tree.addresses.asked_s
+    return (
+        state.right is Right.GRANTED
+        and asked_s is not None
+        and not tree.addresses.answered_by
+        and asked_s >= silence_since_s(state)
+    )
+
+
+def next_questions_s(state: State) -> float:
+    """Return when the wire has to be asked next; infinity while there is nothing to ask."""
+    if state.cluster.policy is not Policy.REFERENCE and not _peer_is_quiet(state):
+        return float("inf")
+    if _peer_is_quiet(state) and state.probed_s < state.silent_since_s:
+        return state.now_s
+    return state.probed_s + _period_s(state)
+
+
+def questions(state: State) -> Obliged:
+    """Ask references, the peer's host and the trees' addresses, as often as the situation calls for."""
+    if state.now_s < next_questions_s(state) - ROUNDING_S:
+        return state, []
+    effects: list[Effect] = []
+    if real_references(state):
+        effects.append(ProbeReferences())
+    if _peer_is_quiet(state) and state.cluster.peer:
+        effects.append(ProbePeer())
+        for spec in state.cluster.trees:
+            tree = state.tree(spec.name)
+            if tree and not tree.phase.holds and any(r.virtual_address for r in spec.resources):
+                effects.append(ProbeTreeAddresses(spec.name))
+    return replace(state, probed_s=state.now_s), effects
+
+
+def _peer_is_quiet(state: State) -> bool:
+    return state.peer_word in (PeerHealth.SUSPECT, PeerHealth.LOST, PeerHealth.UNHEARD)
+
+
+def _period_s(state: State) -> float:
+    """Ask often while silence is young, so that the answers are there when it counts as death."""
+    young = state.peer_word is PeerHealth.SUSPECT
+    deciding = state.peer_word is PeerHealth.LOST and state.right is Right.PENDING
+    waiting = state.right is Right.GRANTED and any(
+        t.wish is Wish.HERE and not t.phase.holds and not t.addresses.answered_by for t in state.trees
+    )
+    if young or deciding or waiting:
+        return min(SLOW_PROBE_S, max(FAST_PROBE_S, state.cluster.timing.interval_s / 4))
+    return SLOW_PROBE_S
+
+
+def beat(state: State) -> Obliged:
+    """Send a beat when one is due, and at once when there is something new to say."""
+    if not state.cluster.peer:
+        return state, []
+    told = report(state)
+    new = state.sent is None or replace(told, number=state.sent.number) != state.sent
+    if not new and state.now_s < state.beat_due_s - ROUNDING_S:
+        return state, []
+    told = replace(told, number=state.beat_number + 1)
+    interval_s = state.cluster.timing.interval_s
+    due_s = state.beat_due_s + interval_s
+    if not state.now_s < due_s <= state.now_s + interval_s:
+        due_s = state.now_s + interval_s
+    return replace(state, sent=told, beat_number=told.number, beat_due_s=due_s), [SendBeat(told)]

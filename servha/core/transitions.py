@@ -1,0 +1,60 @@
+"""What changes along with a tree's phase: ownership number, order, and the mark of having failed here.
+
+That the phase changes is decided by the tables; the numbers follow from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from servha.core.model import Order, Phase, Step, TreeSpec
+from servha.core.placement import Side
+from servha.core.situations import CONTACT, peer_health, side_here, their_side
+from servha.core.state import State, TreeState
+from servha.core.table import Row
+from servha.core.words import NOTHING_SAID
+
+
+def entered(state: State, spec: TreeSpec, tree: TreeState, row: Row[Phase], here: Side) -> TreeState:
+    """Return the tree in the phase that `row` gives it, with the numbers that the change calls for."""
+    if row.becomes is tree.phase:
+        return tree
+    changed = replace(tree, phase=row.becomes, since_s=state.now_s)
+    match row.becomes:
+        case Phase.WANTED:
+            return _numbered(state, spec, changed)
+        case Phase.STARTING:
+            return _starting(state, spec, changed, announced=tree.phase is Phase.WANTED)
+        case Phase.STOPPING if tree.phase is Phase.STOP_FAILED:
+            again = tuple((n, Step.ON if s is Step.STOP_FAILED else s) for n, s in tree.steps)
+            return replace(changed, stuck_by=-1, steps=again)
+        case Phase.STOPPING:
+            changed = replace(changed, moved_s=state.now_s)
+            failed = row.id == "start-failed" or here is Side.WORN
+            return _parked(state, spec, changed, worn=here is Side.WORN) if failed else changed
+        case Phase.STOP_FAILED:
+            return replace(changed, stuck_by=tree.order.number)
+        case _:
+            return changed
+
+
+def _numbered(state: State, spec: TreeSpec, tree: TreeState) -> TreeState:
+    """Give it a number that was never held or wanted before, here or there."""
+    return replace(tree, ownership=max(tree.ownership, their_side(state, spec).ownership) + 1)
+
+
+def _starting(state: State, spec: TreeSpec, tree: TreeState, *, announced: bool) -> TreeState:
+    changed = tree if announced else _numbered(state, spec, tree)
+    changed = replace(changed, moved_s=state.now_s, stops_s=(), failure=NOTHING_SAID)
+    if tree.order.pin and tree.order.pin != state.cluster.us:
+        # The node it was placed on has failed: the pin is gone with it (reading A15).
+        changed = replace(changed, order=Order(tree.order.number + 1, tree.order.goal))
+    return changed
+
+
+def _parked(state: State, spec: TreeSpec, tree: TreeState, *, worn: bool) -> TreeState:
+    """Mark it as failed here, so that it does not come back by itself before somebody orders it."""
+    failure = side_here(state, spec, tree)[1] if worn else tree.failure
+    order = Order(tree.order.number + 1, tree.order.goal) if worn and tree.order.pin else tree.order
+    alone = peer_health(state) not in CONTACT
+    return replace(tree, failure=failure, order=order, parked_by=order.number, parked_alone=alone)

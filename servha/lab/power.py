@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servha.core.words import say
-from servha.lab import cgroup, disk, power_switch, switch
+from servha.lab import cgroup, disk, switch
 from servha.lab.layout import NodeLayout
 from servha.lab.trouble import LabError
 
@@ -53,7 +53,6 @@ def cut(node: NodeLayout, *, keep_machine: bool = False) -> Darkness:
             cgroup.freeze(node.cgroup, within_s=FREEZE_S)
         switch.go_dark(node)
         dark_at_s = time.monotonic()
-        power_switch.turn(node, on=False)
         if not keep_machine:
             cgroup.kill(node.machine_cgroup, within_s=GONE_S)
         _cut_off_disks(node, pid)

@@ -14,6 +14,8 @@ import fcntl
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from servha.lab import cuts, namespace, power_switch
@@ -134,31 +136,42 @@ def unplug(node: NodeLayout) -> None:
 
 
 def go_dark(node: NodeLayout) -> None:
-    """Take every carrier that a power-off takes, the peer's end of the direct cable included."""
-    with namespace.inside(node.lab.namespace("switch")):
+    """Switch a node off and take every carrier that goes with it, the peer's end of the direct cable included."""
+    with _alone(node.lab, "ports"), namespace.inside(node.lab.namespace("switch")):
+        power_switch.turn(node, on=False)
         for port in (node.port("public"), node.port("private"), node.peer.port("private")):
             _turn(port, on=False)
 
 
 def settle(lab: Layout) -> None:
     """Make every port what power and cuts ask for."""
-    wanted = cuts.read(lab)
-    power = {node.name: power_switch.is_on(node) for node in lab.nodes}
-    dark = {(cut.link, cut.node) for cut in wanted if cut.takes_carrier}
-    with namespace.inside(lab.namespace("switch")):
+    with _alone(lab, "ports"), namespace.inside(lab.namespace("switch")):
+        # Read under the lock: a node that boots beside us, or goes dark, must not be judged by what was.
+        power = {node.name: power_switch.is_on(node) for node in lab.nodes}
+        dark = {(cut.link, cut.node) for cut in cuts.read(lab) if cut.takes_carrier}
         for node in lab.nodes:
             for link in LINKS:
                 fed = power[node.name] if link == "public" else all(power.values())
                 _turn(node.port(link), on=fed and (link, node.name) not in dark)
-        present = [cut for cut in wanted if not cut.takes_carrier and _exists(_port(lab, cut))]
-    run(
-        "nsenter",
-        f"--net={NETNS / lab.namespace('switch')}",
-        "nft",
-        "-f",
-        "-",
-        feed=_filter(lab, present),
-    )
+    with _alone(lab, "filters"):
+        with namespace.inside(lab.namespace("switch")):
+            one_way = [cut for cut in cuts.read(lab) if not cut.takes_carrier and _exists(_port(lab, cut))]
+        run(
+            "nsenter",
+            f"--net={NETNS / lab.namespace('switch')}",
+            "nft",
+            "-f",
+            "-",
+            feed=_filter(lab, one_way),
+        )
+
+
+@contextmanager
+def _alone(lab: Layout, what: str) -> Iterator[None]:
+    """One process at a time changes the ports, and one the filters; a power-off does not wait for `nft`."""
+    with (lab.run / f"{what}.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _port(lab: Layout, cut: Cut) -> str:

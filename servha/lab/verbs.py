@@ -170,7 +170,8 @@ def probe(args: argparse.Namespace, screen: Screen) -> int:
     lab = Lab.find(args.name)
     until_s = time.monotonic() + args.for_ if args.for_ else float("inf")
     with probes.running(lab, url=args.url, icmp=args.icmp) as running:
-        screen.line(say("the client asks {target}; Ctrl-C ends it", target=running.target))
+        if not screen.json:
+            screen.line(say("the client asks {target}; Ctrl-C ends it", target=running.target))
         told = 0
         try:
             while (left_s := until_s - time.monotonic()) > 0 and running.alive:

@@ -166,7 +166,7 @@ class Machine:
         self._power.wait(timeout=30)
         self._power = None
         self._leader = 0
-        network.unplug(self._space)
+        network.unplug(self._space, switch=self._switch, station=self.name, links=self.addresses)
         cgroups.remove(self._group)
 
     def _find_leader(self) -> int:

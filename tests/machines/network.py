@@ -7,7 +7,7 @@ a bridge, not even for a moment.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def ip(*words: str) -> str:
@@ -19,6 +19,11 @@ def ip(*words: str) -> str:
 
 def address_on(link_number: int, station: int) -> str:
     return f"10.77.{link_number}.{station}"
+
+
+def port(station: str, link: str) -> str:
+    """The switch's end of a cable. The kernel takes names of 15 characters."""
+    return f"{station}.{link}"[:15]
 
 
 def make_switch(switch: str, links: Sequence[str]) -> None:
@@ -35,15 +40,20 @@ def plug_in(space: str, *, switch: str, station: str, addresses: Mapping[str, st
     ip("netns", "add", space)
     ip("-n", space, "link", "set", "lo", "up")
     for link, address in addresses.items():
-        port = f"{station}.{link}"[:15]
-        ip("-n", switch, "link", "add", port, "type", "veth", "peer", "name", link, "netns", space)
-        ip("-n", switch, "link", "set", port, "master", link, "up")
+        at = port(station, link)
+        ip("-n", switch, "link", "add", at, "type", "veth", "peer", "name", link, "netns", space)
+        ip("-n", switch, "link", "set", at, "master", link, "up")
         ip("-n", space, "addr", "add", f"{address}/24", "dev", link)
         ip("-n", space, "link", "set", link, "up")
 
 
-def unplug(space: str) -> None:
-    """Its cards go with it, and their other ends on the switch too."""
+def unplug(space: str, *, switch: str, station: str, links: Iterable[str]) -> None:
+    """Take the cables off the switch, then the namespace away.
+
+    The cables would go with the namespace, but only some time later, and the next boot wants their names.
+    """
+    for link in links:
+        ip("-n", switch, "link", "del", port(station, link))
     ip("netns", "del", space)
 
 
@@ -52,4 +62,4 @@ def remove_all(switch: str) -> None:
     for line in ip("netns", "list").splitlines():
         space = line.split()[0]
         if space == switch or space.startswith(f"{switch}-"):
-            unplug(space)
+            ip("netns", "del", space)

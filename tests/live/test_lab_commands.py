@@ -120,7 +120,7 @@ def test_without_root_it_says_so(name: str) -> None:
 
 def test_it_speaks_chinese(name: str) -> None:
     assert f"试验环境 {name}" in lab_command("status", "--name", name, language="zh-CN").stdout
-    assert "断电" in lab_command("--help", language="zh-CN").stdout
+    assert "节点电源" in lab_command("--help", language="zh-CN").stdout
 
 
 # --- the demonstration: the whole product

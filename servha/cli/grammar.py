@@ -82,7 +82,9 @@ class Parser(argparse.ArgumentParser):
         for pattern, text in MISTAKES:
             found = pattern.fullmatch(message)
             if found:
-                said = Text(text.template, tuple((k, v.strip("'")) for k, v in found.groupdict().items()))
+                said = Text(
+                    text.template, tuple((k, v.replace("'", "")) for k, v in found.groupdict().items())
+                )
                 break
         where = render(say("`{command} --help` explains it", command=self.prog), self.language)
         print(f"{self.prog}: {render(said, self.language)}; {where}", file=sys.stderr)

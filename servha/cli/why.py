@@ -73,14 +73,25 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
-    """Return what counts as a decision, oldest first: made by a rule, about the tree itself, and a change."""
+    """Return what counts as a decision, oldest first: a change of the tree itself that a rule made.
+
+    A resource that stopped by itself, or was put back, counts as well: what was done about it was decided too.
+    """
     about = [e for e in entries if not tree or e.is_about(tree)]
     changes = [
-        e for e in about if e.rule and not is_progress(e) and "/" not in e.subject and e.before != e.after
+        e
+        for e in about
+        if happened_by_itself(e)
+        or (e.rule and not is_progress(e) and "/" not in e.subject and e.before != e.after)
     ]
     if not tree:
         changes = [e for e in changes if not e.subject.startswith("link ")] or changes
     return changes or about
+
+
+def happened_by_itself(one: Entry) -> bool:
+    """Whether the entry tells of a resource that nobody asked anything of."""
+    return "/" in one.subject and one.severity == "warning" and one.rule.startswith("resource/")
 
 
 def is_progress(one: Entry) -> bool:
@@ -128,9 +139,11 @@ def _done(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
     after = [e for e in entries if (e.at, e.id) > (decision.at, decision.id) and e.node == decision.node]
     rows: list[list[Cell | str]] = []
     for one in after:
-        if one.subject.startswith(f"{decision.subject}/") and one.took_s:
+        if one.took_s and (one.subject == decision.subject or one.subject.startswith(f"{decision.subject}/")):
             took = screen.words(states.for_how_long(one.took_s))
             rows.append([one.subject, entry.change_words(one, screen), took])
+            if one.subject == decision.subject and one.after == "on":
+                break
         elif one.subject == decision.subject and one.before != one.after:
             whole = screen.words(states.for_how_long(max(0.0, one.at_s - decision.at_s)))
             rows.append([one.subject, entry.change_words(one, screen), whole])

@@ -24,7 +24,7 @@ from servha.core.events import (
 from servha.core.membership import membership_for
 from servha.core.model import Cluster, JournalEntry, PeerHealth, Phase, Policy, TreeSpec
 from servha.core.narrative import heard_changes, order_entry, outcome_entry, severity_of
-from servha.core.obligations import SLOW_PROBE_S, beat, next_questions_s, questions, tree_work
+from servha.core.obligations import ROUNDING_S, SLOW_PROBE_S, beat, next_questions_s, questions, tree_work
 from servha.core.placement import PLACEMENT, Side
 from servha.core.remember import configured, remember, with_tree
 from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
@@ -67,25 +67,29 @@ class Engine:
         self.state = configured(state, cluster)
         self._decide_at_s = now_s
         self._thought_s = now_s
+        self._oblige_at_s = now_s
 
     def handle(self, event: Event) -> list[Effect]:
         """Fold in `event`; return what is to be done about it, in order."""
         out: list[Effect] = []
         if self._is_routine(event):
             self._take_note(event)
+            if event.now_s < self._oblige_at_s:
+                return out
         else:
             self._think(event, out)
             self._decide_at_s = self._next_decision_s()
         for obligation in (questions, beat):
             self.state, effects = obligation(self.state)
             out.extend(effects)
+        beat_due_s = self.state.beat_due_s if self.state.cluster.peer else float("inf")
+        self._oblige_at_s = min(beat_due_s, next_questions_s(self.state)) - ROUNDING_S
         return out
 
     @property
     def wake_at_s(self) -> float:
         """The moment by which a Tick is due if nothing else happens before."""
-        beat_due_s = self.state.beat_due_s if self.state.cluster.peer else float("inf")
-        return min(self._decide_at_s, beat_due_s, next_questions_s(self.state))
+        return min(self._decide_at_s, self._oblige_at_s + ROUNDING_S)
 
     # --- most of the time nothing is to be decided --------------------------------------------------------------
 

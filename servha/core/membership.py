@@ -108,7 +108,7 @@ class Membership:
             return PeerHealth.LEFT
         if silent_s >= timing.dead_s - ROUNDING_S:
             return PeerHealth.LOST
-        if silent_s >= timing.late_s - ROUNDING_S:
+        if silent_s >= timing.suspect_s - ROUNDING_S:
             return PeerHealth.SUSPECT
         return PeerHealth.ALIVE
 
@@ -118,7 +118,7 @@ class Membership:
             v.heard_s + limit_s
             for v in self.links
             if v.heard_s is not None
-            for limit_s in (timing.late_s, timing.warn_s, timing.dead_s)
+            for limit_s in (timing.late_s, timing.suspect_s, timing.warn_s, timing.dead_s)
         ]
         return min((m for m in moments if m > now_s + ROUNDING_S), default=float("inf"))
 

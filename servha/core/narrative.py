@@ -5,11 +5,14 @@ Why a node or a tree changed is told by the engine from its tables; nothing is d
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from servha.core.events import ActionFinished, ResourceReported
 from servha.core.membership import LinkHealth
 from servha.core.model import Action, Fact, Goal, JournalEntry, PeerHealth, ResourceState, Step
 from servha.core.situations import facts
 from servha.core.state import State, TreeState
+from servha.core.trees import recent
 from servha.core.words import Text, say
 
 LinkWords = tuple[tuple[str, LinkHealth], ...]
@@ -112,16 +115,7 @@ def outcome_entry(
             ownership=tree.ownership,
         )
     if now is Step.BROKEN and was is Step.ON:
-        return _entry(
-            after,
-            subject,
-            was,
-            now,
-            f"resource/{event.source}",
-            event.because,
-            "warning",
-            ownership=tree.ownership,
-        )
+        return _broken_entry(after, tree, event)
     healed = event.state is ResourceState.RUNNING and event.source != "poll" and event.because.template
     was_known, is_known = known.finding(event.resource), tree.finding(event.resource)
     if healed and now is Step.ON and was_known.because != is_known.because:
@@ -142,6 +136,42 @@ def outcome_entry(
     ):
         return _entry(after, subject, was, now, "resource/unknown", event.because, "warning")
     return None
+
+
+def _broken_entry(after: State, tree: TreeState, event: ResourceReported) -> JournalEntry:
+    """Tell that a resource stopped by itself, and how far that is from moving the tree."""
+    spec = after.cluster.tree(event.tree)
+    limit = next(r for r in spec.resources if r.name == event.resource) if spec is not None else None
+    entry = _entry(
+        after,
+        f"{event.tree}/{event.resource}",
+        Step.ON,
+        Step.BROKEN,
+        f"resource/{event.source}",
+        event.because,
+        "warning",
+        ownership=tree.ownership,
+    )
+    if limit is None:
+        return entry
+    window_s = limit.abnormal_stop_window_s
+    count = len(recent(dict(tree.stops_s).get(event.resource, ()), after.now_s, window_s))
+    counted = say(
+        "abnormal stop {count} within {window_s} s; up to {limit} are mended in place",
+        count=count,
+        window_s=round(window_s),
+        limit=limit.abnormal_stop_count_max,
+    )
+    return replace(
+        entry,
+        facts=(Fact(counted, "core"),),
+        otherwise=say(
+            "more than {limit} abnormal stops within {window_s} s would have moved {tree} to another node",
+            limit=limit.abnormal_stop_count_max,
+            window_s=round(window_s),
+            tree=event.tree,
+        ),
+    )
 
 
 def _entry(

@@ -13,6 +13,7 @@ from servha.core.arbitration import (
     Probe,
     There,
 )
+from servha.core.membership import LinkHealth
 from servha.core.model import (
     Fact,
     Fitness,
@@ -313,7 +314,7 @@ def report(state: State) -> Report:
         hears=tuple(
             v.name
             for v in state.membership.links
-            if (silent_s := v.silent_s(state.now_s)) is not None and silent_s < state.cluster.timing.late_s
+            if v.health(state.now_s, state.cluster.timing) not in (LinkHealth.UNKNOWN, LinkHealth.DEAD)
         ),
         generation=state.cluster.generation,
         config_digest=state.cluster.digest,

@@ -40,6 +40,15 @@ class Timing:
         return self.timeout_ms / 1000
 
     @property
+    def suspect_s(self) -> float:
+        """Silence on every link after which questions are asked on the wire, ahead of time.
+
+        Half an interval more than one: ordinary jitter must not send probes, and the answers must still be there
+        when silence becomes death.
+        """
+        return max(self.late_s, 1.5 * self.interval_s)
+
+    @property
     def warn_s(self) -> float:
         """Silence after which the link is reported (manual: 心跳丢失告警次数)."""
         return (self.timeout_ms + (self.warn_count - 1) * self.interval_ms) / 1000

@@ -90,6 +90,27 @@ def udp_datagrams(table: Path) -> int:
     return int(dict(zip(*rows, strict=True))["NoPorts"])
 
 
+def test_after_a_power_off_nothing_is_written_to_a_shared_disk(bare_lab: Lab) -> None:
+    """The writer stamps the time at which it asked; a write may be on its way, but none begins after the dark."""
+    writer = (
+        "import mmap, os, struct, time\n"
+        "disk = os.open('/dev/servha/quorum', os.O_WRONLY | os.O_DIRECT | os.O_DSYNC)\n"
+        "block = mmap.mmap(-1, 4096)\n"
+        "while True:\n"
+        "    block[:8] = struct.pack('d', time.monotonic()); os.pwrite(disk, block, 0)\n"
+    )
+    node = bare_lab.node1
+
+    def stamp_s() -> float:
+        with bare_lab.layout.lun("quorum").open("rb") as image:
+            return float(struct.unpack("d", image.read(8))[0])
+
+    with node.popen("python3", "-c", writer):
+        assert eventually(lambda: stamp_s() > 0)
+        dark_at_s = node.poweroff().dark_at_s
+    assert dark_at_s - 1 < stamp_s() < dark_at_s
+
+
 def test_a_power_off_keeps_what_was_synced_and_loses_the_rest(bare_lab: Lab) -> None:
     node = bare_lab.node1
     node.run("sh", "-c", "mkdir /mnt/data && mount /dev/servha/data /mnt/data")

@@ -27,10 +27,10 @@ _SYSLOG = re.compile(
 def native_entry(payload: bytes) -> dict[str, str]:
     r"""Read journald's own protocol.
 
-    >>> native_entry(b"MESSAGE=hello\\nPRIORITY=6\\n")
+    >>> native_entry(b"MESSAGE=hello\nPRIORITY=6\n")
     {'MESSAGE': 'hello', 'PRIORITY': '6'}
-    >>> native_entry(b"MESSAGE\\n" + (3).to_bytes(8, "little") + b"a\\nb\\nPRIORITY=4\\n")
-    {'MESSAGE': 'a\\nb', 'PRIORITY': '4'}
+    >>> native_entry(b"MESSAGE\n" + (3).to_bytes(8, "little") + b"a\nb\nPRIORITY=4\n")
+    {'MESSAGE': 'a\nb', 'PRIORITY': '4'}
     """
     entry = {}
     at = 0

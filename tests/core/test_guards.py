@@ -45,6 +45,7 @@ PROMISES: tuple[Callable[[], None], ...] = (
 )
 ABOUT_PLACEMENT: tuple[Callable[[], None], ...] = (
     test_tables.test_a_tree_that_a_peer_in_contact_holds_is_left_to_it,
+    test_tables.test_under_start_failure_stay_nobody_tries_after_a_failure,
     test_tables.test_two_nodes_in_contact_never_both_wish_to_run_what_nobody_holds,
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from servha.core.arbitration import PERMITS, RIGHTS, Answer, Hearing, Permit, Petition, Right, There
-from servha.core.model import Goal, PeerHealth, Phase, Policy, Standing
+from servha.core.model import Goal, PeerHealth, Phase, Policy, Standing, StartFailure
 from servha.core.placement import PLACEMENT, Holder, Pin, Question, Side, Wish
 from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
 from servha.core.table import Row, first_match
@@ -204,3 +204,11 @@ def test_a_tree_that_a_peer_in_contact_holds_is_left_to_it() -> None:
         )
         if left and not q.empty and q.goal is Goal.RUN:
             assert first_match(PLACEMENT, q).becomes is Wish.THERE, q
+
+
+def test_under_start_failure_stay_nobody_tries_after_a_failure() -> None:
+    for q in every(Question):
+        failed = Side.PARKED in (q.here, q.there) and not {Side.NO_HOST, Side.GONE} & {q.here, q.there}
+        asked = q.start_failure is StartFailure.STAY and q.goal is Goal.RUN and q.pin is Pin.FREE
+        if failed and asked and q.holder is Holder.NOBODY:
+            assert first_match(PLACEMENT, q).becomes is Wish.NOWHERE, q

@@ -33,11 +33,12 @@ bench: ## timings, as ratios against a peer (root)
 	@tools/setup.sh bench
 	@$(PY) -m bench $(ARGS)
 
-rewrite: venv ## regenerate the answers of tests/scenarios; then review the diff
+rewrite: venv ## regenerate the answers of tests/scenarios and docs/reference/rules.md; then review the diff
 	@$(PY) -m pytest -q tests/test_scenarios.py --rewrite
+	@$(PY) tools/draw_rules.py docs/reference/rules.md
 
 soak: venv ## random faults for a long time: SEEDS=n
-	@SERVHA_SEEDS=$(SEEDS) $(PY) -m pytest -q --timeout=0 tests/test_random_faults.py
+	@SEEDS=$(SEEDS) $(PY) -m pytest -q --timeout=0 tests/test_random_faults.py
 
 docs: venv ## man pages and completions into build/
 	@$(PY) tools/make_pages.py build

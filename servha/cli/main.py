@@ -45,6 +45,11 @@ NOUNS: Final = (
     Noun("tree", "servha.cli.tree", say("resource trees: what moves together")),
     Noun("resource", "servha.cli.resource", say("the resources of a tree")),
     Noun("config", "servha.cli.config", say("check a configuration file")),
+    Noun(
+        "simulate",
+        "servha.cli.simulate",
+        say("play a scenario in virtual time with the daemon's own decisions"),
+    ),
     Noun("daemon", "servha.cli.daemon", say("servhad on this node")),
     Noun(
         "lab",

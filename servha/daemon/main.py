@@ -18,55 +18,72 @@ from pathlib import Path
 import sdnotify
 
 import servha
-from servha.daemon.service import Directories, Service
+from servha.config.node_file import PATH, NodeFile, load
+from servha.core.words import say
+from servha.daemon.service import Service
+from servha.language import preferred_language, render
 
 log = logging.getLogger("servha")
 
 STATUS_EVERY_S = 1.0
 EX_SOFTWARE = 70
+EX_NOPERM = 77
+EX_CONFIG = 78
 EX_DETACHED = 200
 """Ended by `servha daemon detach`: the unit names this status as one after which it is not started again."""
 
 SYSTEMD_IS_HERE = Path("/run/systemd/system").is_dir()
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(language: str = "en") -> argparse.ArgumentParser:
     """Return servhad's command line."""
     made = argparse.ArgumentParser(
         prog="servhad",
-        description="The ServHA daemon: heartbeats, decisions and resources of this node. systemd starts it.",
+        description=render(
+            say("The ServHA daemon: heartbeats, decisions and resources of this node. systemd starts it."),
+            language,
+        ),
     )
-    defaults = Directories()
-    made.add_argument("--etc", type=Path, default=defaults.etc, metavar="DIR", help="keys (%(default)s)")
     made.add_argument(
-        "--state", type=Path, default=defaults.state, metavar="DIR", help="memory (%(default)s)"
+        "--config",
+        type=Path,
+        default=PATH,
+        metavar="FILE",
+        help=render(say("this node's own settings; need not exist"), language) + " (%(default)s)",
     )
-    made.add_argument("--run", type=Path, default=defaults.run, metavar="DIR", help="sockets (%(default)s)")
-    made.add_argument("--log", type=Path, default=defaults.log, metavar="DIR", help="journal (%(default)s)")
-    made.add_argument("--debug", action="store_true", help="tell the log everything")
+    made.add_argument("--debug", action="store_true", help=render(say("tell the log everything"), language))
     made.add_argument("--version", action="version", version=f"servhad {servha.__version__}")
     return made
 
 
 def main() -> int:
     """Run the daemon; return its exit status."""
-    args = parser().parse_args()
+    language = preferred_language()
+    args = parser(language).parse_args()
+    settings, problems = load(args.config)
+    if settings is None:
+        for problem in problems:
+            where, because, remedy = problem.path, problem.because, problem.remedy
+            text = say("{path}: {because}; {remedy}", path=where, because=because, remedy=remedy)
+            print(f"servhad: {render(text, language)}", file=sys.stderr)
+        return EX_CONFIG
+    if os.geteuid() != 0:
+        text = say("servhad must run as root: it sets addresses and runs your scripts")
+        print(render(text, language), file=sys.stderr)
+        return EX_NOPERM
     logging.basicConfig(
-        level=logging.DEBUG if args.debug else logging.INFO,
+        level=logging.DEBUG if args.debug or settings.debug else logging.INFO,
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    if os.geteuid() != 0:
-        print("servhad must run as root: it sets addresses and runs your scripts", file=sys.stderr)
-        return 77
     os.umask(0o027)
-    return asyncio.run(_serve(Directories(args.etc, args.state, args.run, args.log)))
+    return asyncio.run(_serve(settings))
 
 
-async def _serve(directories: Directories) -> int:
+async def _serve(settings: NodeFile) -> int:
     loop = asyncio.get_running_loop()
     systemd = sdnotify.SystemdNotifier()
-    service = Service(directories)
+    service = Service(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: loop.create_task(_leave(service, systemd)))
     feeding = loop.create_task(_tell_systemd(service, systemd))

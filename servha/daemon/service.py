@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from servha.config.document import parse
+from servha.config.node_file import NodeFile
 from servha.core.model import JournalEntry
 from servha.core.words import Text
 from servha.daemon.alarms import StandingAlarms
@@ -36,21 +36,13 @@ log = logging.getLogger("servha.service")
 DETACH_AFTER_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Directories:
-    """Where things lie on this machine."""
-
-    etc: Path = Path("/etc/servha")
-    state: Path = Path("/var/lib/servha")
-    run: Path = Path("/run/servha")
-    log: Path = Path("/var/log/servha")
-
-
 class Service:
     """The daemon. Made, run and ended in one asyncio loop."""
 
-    def __init__(self, directories: Directories) -> None:
-        self._directories = directories
+    def __init__(self, settings: NodeFile) -> None:
+        self._settings = settings
+        self._run = Path(settings.directories.run)
+        self._state = Path(settings.directories.state)
         self._started_s = boottime_s()
         self._ended = asyncio.Event()
         self.failed = False
@@ -63,10 +55,10 @@ class Service:
         self._network_doors: dict[tuple[str, int], Door] = {}
         self._leaving = False
         self.alarms = StandingAlarms()
-        self.journal = Journal(directories.log)
+        self.journal = Journal(Path(settings.directories.log))
         self.desk = ClusterDesk(
-            secrets_directory=directories.etc,
-            state_directory=directories.state,
+            secrets_directory=Path(settings.directories.etc),
+            state_directory=self._state,
             outlets=Outlets(alarms=self.alarms, note=self.note, in_force=self._in_force),
         )
         self._verbs = Verbs(
@@ -106,7 +98,7 @@ class Service:
                 self.note("error", text)
             if loaded is not None:
                 await self._start_node(loaded)
-            self.api.open_local(self._directories.run / "servhad.sock")
+            self.api.open_local(self._run / "servhad.sock")
             ready(self.sentence())
             await self._ended.wait()
         finally:
@@ -148,14 +140,14 @@ class Service:
 
     async def _start_node(self, version: Version) -> None:
         us = self.desk.us()
-        self._host = LocalHost(node=us, run_dir=self._directories.run)
+        self._host = LocalHost(node=us, run_dir=self._run)
         await self._host.open()
         node = ClusterNode(
             version.document,
             us,
             host=self._host,
-            state_directory=self._directories.state,
-            run_directory=self._directories.run,
+            state_directory=self._state,
+            run_directory=self._run,
             cluster_key=self.desk.identity.read_cluster_key(),
             journal=self.journal,
             alarms=self.alarms,
@@ -184,7 +176,8 @@ class Service:
         wanted = {
             (end.ip, document.ports.peer): self.api.open_peer for end in (here.links.values() if here else ())
         }
-        wanted["0.0.0.0", document.ports.management] = self.api.open_management  # noqa: S104 - by any address
+        ports = self._settings.ports_of(document.ports)
+        wanted["0.0.0.0", ports.management] = self.api.open_management  # noqa: S104 - by any address
         for place in [p for p in self._network_doors if p not in wanted]:
             task = asyncio.get_running_loop().create_task(self.api.close_door(self._network_doors.pop(place)))
             task.add_done_callback(lambda t: t.cancelled() or t.exception())

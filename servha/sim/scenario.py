@@ -33,6 +33,7 @@ from servha.core.model import (
     TreeSpec,
 )
 from servha.core.timing import PROFILES
+from servha.language import render
 from servha.sim.world import PUBLIC, Behaviour, World
 
 LINKS = ("private", PUBLIC)
@@ -53,6 +54,7 @@ class Scenario:
     references: tuple[str, ...] = ("192.0.2.254",)
     trees: list[TreeSpec] = field(default_factory=list)
     seed: int = 0
+    language: str = "en"
     _world: World | None = None
     _told_from_s: float = 0.0
     _marks: list[tuple[float, str]] = field(default_factory=list)
@@ -110,7 +112,7 @@ class Scenario:
         ]
         for machine in world.machines.values():
             lines += [
-                (e.at_s, 1, f"{e.at_s - self._told_from_s:8.3f}  {told(e)}")
+                (e.at_s, 1, f"{e.at_s - self._told_from_s:8.3f}  {told(e, self.language)}")
                 for e in machine.journal
                 if e.at_s >= self._told_from_s
             ]
@@ -122,10 +124,10 @@ class Scenario:
         return "\n".join(out) + "\n"
 
 
-def told(entry: JournalEntry) -> str:
-    """Return one journal line as a scenario shows it."""
+def told(entry: JournalEntry, language: str = "en") -> str:
+    """Return one journal line as a scenario shows it: the reason in the reader's language."""
     change = f"{entry.before} -> {entry.after}" if entry.before != entry.after else str(entry.after)
-    return f"{entry.node} {entry.subject}: {change}: {entry.because}"
+    return f"{entry.node} {entry.subject}: {change}: {render(entry.because, language)}"
 
 
 def _duals(world: World, from_s: float) -> str:
@@ -294,6 +296,6 @@ _TOLD: dict[str, Callable[[Scenario, list[str]], None]] = {
 COMMANDS = _QUIET | {name: _marked(act, name) for name, act in _TOLD.items()}
 
 
-def play(text: str) -> str:
+def play(text: str, language: str = "en") -> str:
     """Run a scenario and return its answer. Raises BadScenario where a line cannot be understood."""
-    return Scenario().play(text)
+    return Scenario(language=language).play(text)

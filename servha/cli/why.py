@@ -25,6 +25,10 @@ PROGRESS = ("started", "starting", "running", "stopped", "stopping", "found-stop
 """Rules that only carry on with what an earlier row decided."""
 
 
+LEFT_TO_THE_OTHER = ("theirs", "second", "ordered-there", "no-host-here", "we-cannot")
+"""Rows of the placement table that leave a tree to the other node, which says for itself what becomes of it."""
+
+
 def add(place: Place) -> None:
     """Declare `servha why`."""
     verb = place.verb(
@@ -82,6 +86,7 @@ def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
         e
         for e in about
         if happened_by_itself(e)
+        or stays_down(e)
         or (e.rule and not is_progress(e) and "/" not in e.subject and e.before != e.after)
     ]
     if not tree:
@@ -92,6 +97,15 @@ def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
 def happened_by_itself(one: Entry) -> bool:
     """Whether the entry tells of a resource that nobody asked anything of."""
     return "/" in one.subject and one.severity == "warning" and one.rule.startswith("resource/")
+
+
+def stays_down(one: Entry) -> bool:
+    """Whether the entry tells why a tree that nobody runs is not started: what people ask about most."""
+    rule, _, rest = one.rule.partition(" ")
+    placement = rest.partition(" ")[0].rpartition("/")[2]
+    if "/" in one.subject or one.before != one.after or one.after != "off":
+        return False
+    return rule == "tree/not-permitted" or (rule == "tree/not-wished" and placement not in LEFT_TO_THE_OTHER)
 
 
 def is_progress(one: Entry) -> bool:
@@ -157,7 +171,11 @@ def _done(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
 
 def _timeline(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None:
     """The entries of both nodes around the decision, which is marked; mere changes of reason are left out."""
-    told = [e for e in entries if e is decision or e.before != e.after or not e.rule.startswith("tree/")]
+    told = [
+        e
+        for e in entries
+        if e is decision or e.before != e.after or not e.rule.startswith("tree/") or stays_down(e)
+    ]
     place = next((i for i, e in enumerate(told) if e is decision), len(told) - 1)
     start = max(0, min(place - AROUND // 2, len(told) - AROUND))
     screen.line()

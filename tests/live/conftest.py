@@ -12,6 +12,9 @@ import pytest
 from servha.lab.lab import Lab
 from servha.lab.service import Unit
 from servha.lab.trouble import LabError
+from tests.live import cluster as clusters
+from tests.live.cluster import Cluster
+from tests.live.observer import watching
 
 _HERE = Path(__file__).parent
 _LOG_LINES = 60
@@ -69,6 +72,72 @@ def bare_lab(make_lab: LabMaker) -> Lab:
 def lab(make_lab: LabMaker) -> Lab:
     """Two nodes with the product's daemons, no cluster yet."""
     return make_lab(daemons=True)
+
+
+ClusterMaker = Callable[..., Cluster]
+
+
+@pytest.fixture
+def make_cluster(make_lab: LabMaker) -> ClusterMaker:
+    """Build clusters of one's own; the test watches them itself."""
+    return lambda profile="fast": clusters.build(make_lab(daemons=True, profile=profile))
+
+
+@pytest.fixture
+def own_cluster(make_cluster: ClusterMaker) -> Iterator[Cluster]:
+    """A ready cluster that goes with the test, for what cannot be undone."""
+    cluster = make_cluster()
+    with watching(cluster.lab) as cluster.seen:
+        cluster.await_ready(cluster.node1)
+        cluster.began_s = clusters.now_s()
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[list[Cluster]]:
+    """At most one cluster, for all tests that leave it as they found it."""
+    kept: list[Cluster] = []
+    yield kept
+    for cluster in kept:
+        cluster.lab.down()
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, shared_cluster: list[Cluster]) -> Iterator[Cluster]:
+    """A ready cluster: the one of the test before, brought back to its first state, or a new one."""
+    if not shared_cluster:
+        shared_cluster.append(clusters.build(Lab.up(new_name(), profile="fast")))
+    cluster = shared_cluster[0]
+    try:
+        with watching(cluster.lab) as cluster.seen:
+            cluster.settle()
+        with watching(cluster.lab) as cluster.seen:
+            yield cluster
+        if request.node.stash.get(_failed, False):
+            raise _Spoiled  # noqa: TRY301
+    except _Spoiled:
+        _throw_away(shared_cluster, words=True)
+    except BaseException:
+        _throw_away(shared_cluster, words=True)
+        raise
+    else:
+        if any(n.power != "on" for n in cluster.lab.nodes) or cluster.is_as_built():
+            return
+        _throw_away(shared_cluster, words=False)
+
+
+class _Spoiled(Exception):
+    """A test failed: nobody knows in what state it left the cluster."""
+
+
+def _throw_away(shared_cluster: list[Cluster], *, words: bool) -> None:
+    (cluster,) = shared_cluster
+    shared_cluster.clear()
+    try:
+        if words:
+            print(words_of(cluster.lab))
+    finally:
+        cluster.lab.down()
 
 
 def words_of(lab: Lab) -> str:

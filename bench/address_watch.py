@@ -47,7 +47,7 @@ def changes_in(packet: bytes, *, at_s: float, node: str) -> Iterator[Change]:
                 size, which = struct.unpack_from("=HH", packet, attribute)
                 if size < 4:
                     break
-                if which == IFA_LOCAL:
+                if which == IFA_LOCAL and attribute + 8 <= end:
                     address = socket.inet_ntoa(packet[attribute + 4 : attribute + 8])
                     yield Change(at_s, node, kind == RTM_NEWADDR, address)
                 attribute += (size + 3) & ~3

@@ -78,6 +78,11 @@ class Client:
             "icmp": silence_s(self.icmp.blackouts(), since_s=since_s),
         }
 
+    def answered_s(self, since_s: float) -> float | None:
+        """Return when the last blackout after `since_s` ended for the one who asks the application."""
+        ends = [one.end_s for one in self.http.blackouts() if one.end_s is not None and one.end_s > since_s]
+        return max(ends, default=None)
+
 
 @contextmanager
 def asking(lab: Lab) -> Iterator[Client]:

@@ -22,6 +22,7 @@ from servha.lab.layout import VIRTUAL_ADDRESS
 from servha.lab.node import Node
 from servha.lab.node_disk import APPLICATION
 
+APPLICATION_ALONE = "nobody, the application alone"
 READY_S = 40.0
 KEEPALIVED_CONF = "/etc/keepalived/bench.conf"
 

@@ -14,6 +14,7 @@ class Measure(NamedTuple):
     factor: float = 1000.0  # from the unit noted to the unit printed
     places: int = 0
     unit: str = "ms"
+    compared: bool = True
 
 
 MIB = 1 / 1024 / 1024
@@ -23,8 +24,10 @@ MEASURES = (
     Measure("power.icmp", "power loss", "address unanswered"),
     Measure("power.lost", "power loss", "dark until the peer counts as lost", places=1),
     Measure("power.address", "power loss", "dark until the address is on the other node", places=1),
+    Measure("power.after", "power loss", "from the address being there to the first HTTP answer"),
     Measure("move.http", "planned move", "HTTP unanswered"),
     Measure("move.icmp", "planned move", "address unanswered"),
+    Measure("move.after", "planned move", "from the address being there to the first HTTP answer"),
     Measure("kill.http", "application killed", "HTTP unanswered"),
     Measure("kill.noticed", "application killed", "noticed after", places=1),
     Measure("vip.restored", "address removed", "back on a node after", places=1),

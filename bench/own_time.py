@@ -23,20 +23,25 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def main() -> int:
-    """Start, wait for the port, stop."""
-    start, stop = (Path(argument) for argument in sys.argv[1:3])
+def _once(start: Path, stop: Path) -> tuple[float, float]:
     began_s = time.monotonic()
     pid = os.posix_spawn(start, [str(start)], os.environ)
     while not _accepts(80):
         if time.monotonic() > began_s + LIMIT_S:
-            return 1
+            raise TimeoutError(f"{start}: nothing answers after {LIMIT_S} s")
         time.sleep(0.001)
     start_s = time.monotonic() - began_s
     os.waitpid(pid, 0)
     began_s = time.monotonic()
     os.waitpid(os.posix_spawn(stop, [str(stop)], os.environ), 0)
-    print(start_s, time.monotonic() - began_s)
+    return start_s, time.monotonic() - began_s
+
+
+def main() -> int:
+    """Do it twice, and tell the second time: the first reads from the disk."""
+    start, stop = (Path(argument) for argument in sys.argv[1:3])
+    _once(start, stop)
+    print(*_once(start, stop))
     return 0
 
 

@@ -90,7 +90,7 @@ def case_tables(book: Book, contestants: Sequence[Contestant]) -> list[str]:
 def _against(book: Book, how: Measure, name: str, beats: dict[str, tuple[float, bool]]) -> str:
     """Return our ratio on a peer's line: fast beats against fast ones, slow against slow."""
     beat_s, ours = beats.get(name, (0.0, True))
-    if ours:
+    if ours or not how.compared:
         return ""
     rival = next((n for n, (b, is_ours) in beats.items() if is_ours and (b < 0.5) == (beat_s < 0.5)), "")
     found = ratio(book.spread(rival, how.key), book.spread(name, how.key))

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench import own_time
 from bench.address_watch import AddressWatch, watching
 from bench.client import Client, asking
-from bench.contestants import Contestant
+from bench.contestants import APPLICATION_ALONE, Contestant
 from bench.spread import Book
 from servha.lab.lab import Lab
 from servha.lab.layout import PREFIX, VIRTUAL_ADDRESS
@@ -50,7 +50,7 @@ class Scene:
 def play(lab: Lab, contestant: Contestant, cases: tuple[str, ...], book: Book, chance: random.Random) -> None:
     """Boot both nodes and do each case that is wanted and that the contestant can do."""
     restart(lab)
-    _own_times(lab, contestant, book)
+    _own_times(lab, book)
     with watching(lab) as addresses, asking(lab) as client:
         scene = Scene(lab, contestant, client, addresses, book)
         began = contestant.start(lab)
@@ -70,9 +70,18 @@ def play(lab: Lab, contestant: Contestant, cases: tuple[str, ...], book: Book, c
             for kind, length_s in client.silences_s(since_s).items():
                 if f"{case}.{kind}" not in {"kill.icmp", "vip.http"}:
                     scene.note(f"{case}.{kind}", length_s)
+            _note_after(scene, case, since_s)
             for measure, length_s in contestant.explain(case, since_s, lab).items():
                 scene.note(measure, length_s)
             contestant.mend(lab, case, owner, scene.node(client.owner()))
+
+
+def _note_after(scene: Scene, case: str, since_s: float) -> None:
+    """Note what passed between the address being on the other node and the application answering there."""
+    came = scene.addresses.first(VIRTUAL_ADDRESS, came=True, after_s=since_s)
+    answered_s = scene.client.answered_s(since_s)
+    if case in {"power", "move"} and came is not None and answered_s is not None:
+        scene.note(f"{case}.after", max(0.0, answered_s - came.at_s))
 
 
 def restart(lab: Lab) -> None:
@@ -86,16 +95,17 @@ def restart(lab: Lab) -> None:
         node.await_boot()
 
 
-def _own_times(lab: Lab, contestant: Contestant, book: Book) -> None:
-    """Measure the application alone, at this moment of this machine."""
+def _own_times(lab: Lab, book: Book) -> None:
+    """Measure the application alone, at this moment of this machine, on each node; what it reads is in memory then."""
     program = [
         sys.executable,
         str(Path(own_time.__file__)),
-        *(str(APPLICATION / o) for o in ("start", "stop")),
+        *(str(APPLICATION / order) for order in ("start", "stop")),
     ]
-    start_s, stop_s = lab.node1.run(*program).stdout.split()
-    book.add(contestant.name, "app.start", float(start_s))
-    book.add(contestant.name, "app.stop", float(stop_s))
+    for node in lab.nodes:
+        start_s, stop_s = node.run(*program).stdout.split()
+        book.add(APPLICATION_ALONE, "app.start", float(start_s))
+        book.add(APPLICATION_ALONE, "app.stop", float(stop_s))
 
 
 def _power(scene: Scene, owner: Node) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.contestants import APPLICATION_ALONE
 from bench.measures import measure
 from bench.spread import Book, ratio
 
@@ -58,7 +59,7 @@ def _ratio_at_most(words: str, key: str, most: float, *, peer: str) -> Row:
 
 def _own(*keys: str, plus: float) -> Callable[[Book], float | None]:
     def limit(book: Book) -> float | None:
-        times = [_middle(book, OURS, key) for key in keys]
+        times = [_middle(book, APPLICATION_ALONE, key) for key in keys]
         return None if None in times else plus + sum(time for time in times if time is not None)
 
     return limit

@@ -22,6 +22,8 @@ from servha.lab import lab as labs
 from servha.lab.lab import Lab
 
 NAME = "bench"
+RUNS = 10
+"""So many sessions are worth a RESULTS.md."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
 CASES = {"failover": "power", "move": "move", "crash": "kill", "vip": "vip", "cold": "cold"}
 
@@ -48,7 +50,7 @@ def arguments() -> argparse.Namespace:
     reader = argparse.ArgumentParser(prog="python -m bench", description="Measure ServHA against keepalived.")
     reader.add_argument("case", nargs="*", choices=[*CASES, "footprint", "handle", []], metavar="CASE",
                         help=f"{', '.join(CASES)}, footprint or handle; all of them unless given")  # fmt: skip
-    reader.add_argument("--runs", type=int, default=10, help="sessions of each contestant (10)")
+    reader.add_argument("--runs", type=int, default=RUNS, help=f"sessions of each contestant ({RUNS})")
     reader.add_argument("--profile", choices=FIELDS, help="only this timing: fast or manual")
     reader.add_argument("--seed", type=int, default=1, help="of the moments at which the cases begin (1)")
     return reader.parse_args()
@@ -125,7 +127,7 @@ def main() -> int:
         book, [*everybody, Keepalived(0.1, looks=False)], extra=core, whole=not args.case and not args.profile
     )
     print(text)
-    if not args.case and not args.profile:
+    if not args.case and not args.profile and args.runs >= RUNS:
         RESULTS.write_text(text, encoding="utf-8")
         progress.say(f"written to bench/{RESULTS.name}")
     return 1 if book.failures else 0

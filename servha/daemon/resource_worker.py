@@ -24,7 +24,7 @@ FIRST_LOOK_S, SLOWEST_LOOK_S = 0.005, 0.5
 LOOK_MAX_S = 300.0
 """No look takes longer: kinds and detectors have limits of their own, this one catches their mistakes."""
 SECOND_LOOK_S = 1.0
-"""An event is believed without a second look that takes longer than this."""
+"""A peaceful end is believed without a second look that takes longer than this: it may have been a mere starter's."""
 ENDED_EARLY_S = 2.0
 """A start whose processes have all ended, and which is seen stopped this much later, has failed."""
 HEALS_MAX, HEAL_WINDOW_S = 3, 60.0
@@ -346,7 +346,7 @@ class ResourceWorker:
             self.last = Finding(ResourceState.RUNNING, because, finding.source)
             self._report(self.last)
             return
-        if healed is None:
+        if healed is None and not finding.violent:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SECOND_LOOK_S):
                     if (await self._look(place)).state is ResourceState.RUNNING:

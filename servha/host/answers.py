@@ -18,6 +18,8 @@ class Finding:
     state: ResourceState
     because: Text
     source: str
+    violent: bool = False
+    """Ended by a signal or with a failure: it did not end because its work was done, so no second look is needed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
 
@@ -96,7 +97,7 @@ class Network:
 
     async def addresses(self, nic: str) -> tuple[str, ...]:
         """The IPv4 addresses of an interface, with prefix length; empty when there is no such interface."""
-        index = next((link.index for link in await self.links() if link.nic == nic), 0)
+        index = _index(nic)
         async with self._asking() as ip:
             dump = [message async for message in await ip.get_addr(family=AF_INET)]
         return tuple(address_of(message) for message in dump if message["index"] == index)
@@ -104,7 +105,7 @@ class Network:
     async def change_address(self, nic: str, address: str, *, present: bool) -> None:
         """Add or delete; finding it so already is fine. Raises HostError with the kernel's reason."""
         plain, _, prefix = address.partition("/")
-        index = next((link.index for link in await self.links() if link.nic == nic), 0)
+        index = _index(nic)
         if not index:
             if not present:
                 return
@@ -163,6 +164,14 @@ class Network:
     def _tell(self, change: Change) -> None:
         for subscriber in tuple(self._subscribers):
             subscriber.put(change)
+
+
+def _index(nic: str) -> int:
+    """The number of an interface, 0 when there is none; a dump for that costs a thousand times as much."""
+    try:
+        return socket.if_nametoindex(nic)
+    except OSError:
+        return 0
 
 
 class Message(Protocol):

@@ -131,9 +131,10 @@ class Custom:
         began = asyncio.get_running_loop().time()
         try:
             group = host.cgroup_of(place.tree, place.resource)
-            found = await self.check(place)
-            if found is not None and found.state is ResourceState.STOPPED:
-                return Outcome(ok=True, because=say("it was not running: {why}", why=found.because))
+            if not host.populated(group):
+                found = await self.check(place)
+                if found is not None and found.state is ResourceState.STOPPED:
+                    return Outcome(ok=True, because=say("it was not running: {why}", why=found.because))
             failure = await self._ask_to_stop(place)
         except HostError as error:
             return Outcome(ok=False, because=error.text)
@@ -266,7 +267,8 @@ class Custom:
         if not place.host.populated(group):
             return
         ended = await place.host.emptied(group)
-        yield Finding(ResourceState.STOPPED, _last_words(ended), "cgroup")
+        violent = any(one.code for one in ended)
+        yield Finding(ResourceState.STOPPED, _last_words(ended), "cgroup", violent=violent)
 
     async def heal(self, place: Place) -> None:
         """Nothing can be put back without a start."""

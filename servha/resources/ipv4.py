@@ -111,29 +111,39 @@ class Ipv4:
         """Ask who has it, put it on the interface, announce it. Already there is fine."""
         host, nic = place.host, self.nic
         try:
-            trouble = _trouble(nic, await host.link(nic))
-            if trouble:
-                return Outcome(ok=False, because=trouble)
-            if self.address not in await host.addresses(nic):
-                claimant = None
-                if not place.address_known_free and self.conflict_wait_ms:
-                    claimant = await host.who_has(nic, self.plain, wait_s=self.conflict_wait_ms / 1000)
-                if claimant:
-                    return Outcome(
-                        ok=False,
-                        because=say(
-                            "{address} is in use: {mac} answers for it on {nic}; find that machine and take the"
-                            " address from it, or choose another",
-                            address=self.plain,
-                            mac=claimant,
-                            nic=nic,
-                        ),
-                    )
-                await host.add_address(nic, self.address)
+            # Asked first: the answer is waited for while the interface is looked at.
+            probing = asyncio.ensure_future(self._claimant(place))
+            try:
+                trouble = _trouble(nic, await host.link(nic))
+                if trouble:
+                    return Outcome(ok=False, because=trouble)
+                claimant = await probing
+            finally:
+                probing.cancel()
+            if claimant:
+                return Outcome(
+                    ok=False,
+                    because=say(
+                        "{address} is in use: {mac} answers for it on {nic}; find that machine and take the"
+                        " address from it, or choose another",
+                        address=self.plain,
+                        mac=claimant,
+                        nic=nic,
+                    ),
+                )
+            await host.add_address(nic, self.address)
             host.announce(nic, self.plain)
         except HostError as error:
             return Outcome(ok=False, because=error.text)
         return Outcome(ok=True)
+
+    async def _claimant(self, place: Place) -> str | None:
+        """Who else uses the address; not asked where it was asked a moment ago, or where it stands here already."""
+        if place.address_known_free or not self.conflict_wait_ms:
+            return None
+        if self.address in await place.host.addresses(self.nic):
+            return None
+        return await place.host.who_has(self.nic, self.plain, wait_s=self.conflict_wait_ms / 1000)
 
     async def stop(self, place: Place) -> Outcome:
         """Take it off the interface. Absent is fine."""

@@ -10,7 +10,7 @@ from servha.core.model import Action, ResourceState
 from servha.core.words import say
 from servha.daemon.resource_worker import WorkerSettings
 from servha.detectors import Command, Port
-from servha.host import AddressChange, Completed, Listener, Outcome, ScriptedHost
+from servha.host import AddressChange, Completed, Ended, Listener, Outcome, ScriptedHost
 from servha.resources import Custom, Ipv4
 from tests.kinds.conftest import Desk, until
 
@@ -225,6 +225,19 @@ async def test_the_end_of_a_mere_starter_is_not_the_end_of_the_application(desk:
     await until(lambda: runs(host).count("/test") > before)
     await asyncio.sleep(0.01)
     assert app.reports == []
+
+
+async def test_an_application_that_a_signal_ended_is_reported_without_a_second_look(desk: MakeDesk) -> None:
+    host = machine(test=Completed(0))
+    app = await desk(host, TESTED)
+    await app.start()
+    await asyncio.sleep(0.01)
+    before = runs(host).count("/test")
+    host.ends = (Ended(7, "app", -9),)
+    host.die(host.cgroup_of("web", "app"))
+    await until(lambda: bool(app.reports))
+    assert app.reports[0].state is ResourceState.STOPPED
+    assert runs(host).count("/test") == before
 
 
 async def test_an_application_that_dies_while_it_starts_fails_before_the_time_limit(desk: MakeDesk) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from servha.core.arbitration import Answer, Right
 from servha.core.membership import LinkHealth
-from servha.core.model import Goal, PeerHealth, Phase, Policy, Standing
+from servha.core.model import Goal, PeerHealth, Phase, Policy, Standing, TreeSpec
 from servha.core.placement import Side, Wish
 from servha.core.situations import peer_health, real_references, reference_answer, side_here
-from servha.core.state import State
+from servha.core.state import State, TreeState
 from servha.core.trees import Work, work
 from servha.core.words import Text, say
 
@@ -20,8 +20,16 @@ Alarms = dict[str, tuple[str, Text]]
 
 def conditions(state: State) -> Alarms:
     """Return every standing alarm: key -> (severity, sentence). Severities are those of reading A08."""
+    found = _about_the_peer(state) | _about_arbitration(state)
+    for spec in state.cluster.trees:
+        tree = state.tree(spec.name)
+        if tree is not None:
+            found |= _about_a_tree(state, spec, tree)
+    return found
+
+
+def _about_the_peer(state: State) -> Alarms:
     found: Alarms = {}
-    peer = peer_health(state)
     cluster = state.cluster
     for view in state.membership.links if cluster.peer else ():
         health = view.health(state.now_s, cluster.timing)
@@ -36,6 +44,7 @@ def conditions(state: State) -> Alarms:
                     peer=cluster.peer,
                 ),
             )
+    peer = peer_health(state)
     if peer is PeerHealth.LOST:
         found["peer"] = (
             "error",
@@ -43,50 +52,55 @@ def conditions(state: State) -> Alarms:
         )
     elif peer is PeerHealth.LEFT:
         found["peer"] = ("warning", say("{peer} was shut down: there is no redundancy", peer=cluster.peer))
-    if cluster.policy is Policy.REFERENCE:
+    return found
+
+
+def _about_arbitration(state: State) -> Alarms:
+    found: Alarms = {}
+    if state.cluster.policy is Policy.REFERENCE:
         if not real_references(state):
             found["reference"] = (
                 "warning",
                 say("no usable reference address: if every link breaks, nothing is taken over automatically"),
             )
         elif reference_answer(state) is Answer.SILENT:
+            addresses = ", ".join(state.cluster.references)
             found["reference"] = (
                 "warning",
-                say("no reference address answers: {references}", references=", ".join(cluster.references)),
+                say("no reference address answers: {references}", references=addresses),
             )
     if state.standing is Standing.ISOLATED and state.right in (Right.REFUSED, Right.LOST):
         found["isolated"] = ("error", state.right_because)
-    for spec in cluster.trees:
-        tree = state.tree(spec.name)
-        if tree is None:
-            continue
-        key = f"tree/{spec.name}"
-        there = state.membership.report.tree(spec.id).phase if state.membership.report else Phase.OFF
-        running_there = there.holds and peer is not PeerHealth.LOST
-        if tree.phase is Phase.STOP_FAILED:
-            found[key] = (
-                "error",
-                say("{tree} could not be stopped: {failure}", tree=spec.name, failure=tree.failure),
-            )
-        elif tree.phase is Phase.RUNNING and work(dict(tree.steps)) is not Work.ALL:
-            found[key] = ("warning", say("{tree} runs with a part of it down", tree=spec.name))
-        elif (
-            tree.phase is Phase.OFF
-            and tree.order.goal is Goal.RUN
-            and not running_there
-            and tree.wish is not Wish.THERE
-            and state.standing is not Standing.JOINING
-            and spec.resources
-            and tree.because.template
-        ):
-            found[key] = (
-                "error",
-                say("{tree} runs nowhere: {because}", tree=spec.name, because=tree.because),
-            )
-        side, against = side_here(state, spec, tree)
-        if side not in (Side.FIT, Side.NO_HOST):
-            found[f"fitness/{spec.name}"] = (
-                "warning",
-                say("{node} cannot take {tree}: {because}", node=cluster.us, tree=spec.name, because=against),
-            )
     return found
+
+
+def _about_a_tree(state: State, spec: TreeSpec, tree: TreeState) -> Alarms:
+    found: Alarms = {}
+    key, name = f"tree/{spec.name}", spec.name
+    if tree.phase is Phase.STOP_FAILED:
+        found[key] = ("error", say("{tree} could not be stopped: {failure}", tree=name, failure=tree.failure))
+    elif tree.phase is Phase.RUNNING and work(dict(tree.steps)) is not Work.ALL:
+        found[key] = ("warning", say("{tree} runs with a part of it down", tree=name))
+    elif _is_missed(state, spec, tree):
+        if peer_health(state) in (PeerHealth.LOST, PeerHealth.UNHEARD):
+            text = say("{tree} is not started here: {because}", tree=name, because=tree.because)
+        else:
+            text = say("{tree} runs nowhere: {because}", tree=name, because=tree.because)
+        found[key] = ("error", text)
+    side, against = side_here(state, spec, tree)
+    if side not in (Side.FIT, Side.NO_HOST):
+        found[f"fitness/{name}"] = (
+            "warning",
+            say("{node} cannot take {tree}: {because}", node=state.cluster.us, tree=name, because=against),
+        )
+    return found
+
+
+def _is_missed(state: State, spec: TreeSpec, tree: TreeState) -> bool:
+    """Return whether the tree should run, is not held by anybody in contact, and is not started here."""
+    report = state.membership.report
+    there = report.tree(spec.id).phase if report is not None else Phase.OFF
+    held_there = there.holds and peer_health(state) is not PeerHealth.LOST
+    wanted = tree.order.goal is Goal.RUN and tree.wish is not Wish.THERE and bool(spec.resources)
+    decided = state.standing is not Standing.JOINING and bool(tree.because.template)
+    return tree.phase is Phase.OFF and wanted and decided and not held_there

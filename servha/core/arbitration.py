@@ -202,11 +202,9 @@ class Petition:
 
 
 PERMITS: tuple[Row[Permit], ...] = (
-    Row(
-        "right-lost", {"right": Right.LOST}, Permit.MUST_STOP, "this node has lost the right to run anything"
-    ),
-    Row("refused", {"right": Right.REFUSED}, Permit.NO, "this node may start nothing now"),
-    Row("pending", {"right": Right.PENDING}, Permit.WAIT, "the right to start it is still being established"),
+    Row("right-lost", {"right": Right.LOST}, Permit.MUST_STOP, "{right_because}"),
+    Row("refused", {"right": Right.REFUSED}, Permit.NO, "{right_because}"),
+    Row("pending", {"right": Right.PENDING}, Permit.WAIT, "{right_because}"),
     Row("peer-holds", {"right": Right.CONSENT, "there": There.HOLDS}, Permit.NO, "{peer} holds it"),
     Row(
         "peer-first",

@@ -146,7 +146,7 @@ def _node(picture: Picture, name: str) -> NodeSeen:
             say(
                 "there is no node {node}; there are: {nodes}",
                 node=name,
-                nodes=", ".join(n.name for n in picture.nodes) or "-",
+                nodes=", ".join(sorted(n.name for n in picture.nodes)) or "-",
             ),
         )
     return node

@@ -217,7 +217,7 @@ def _ordered(args: argparse.Namespace, screen: Screen, wanted: order.Wanted) -> 
                 say(
                     "there is no node {node}; there are: {nodes}",
                     node=wanted.node,
-                    nodes=", ".join(node.name for node in picture.nodes),
+                    nodes=", ".join(sorted(node.name for node in picture.nodes)),
                 ),
             )
         nothing = _already(wanted, tree)

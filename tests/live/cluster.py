@@ -8,10 +8,9 @@ the witness or the client has seen.
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from subprocess import CompletedProcess
 from typing import Any
@@ -28,7 +27,7 @@ from tests.live.observer import Witness
 from tests.live.wait import eventually
 
 TREE = "web"
-READY_S = 60.0
+READY_S = 40.0
 """How long anything may take that must happen: generous, because the machine may be busy."""
 
 
@@ -167,6 +166,14 @@ class Cluster:
         node.run("kill", "-9", str(pid))
         return at_s
 
+    def await_new_application(self, node: Node, old: int) -> None:
+        """Wait until another process than `old` is the application."""
+        assert eventually(lambda: self.application(node) not in {0, old}, within_s=READY_S)
+
+    def await_generation(self, node: Node, least: int) -> None:
+        """Wait until the configuration in force on the node is that one or a later one."""
+        assert eventually(lambda: self.picture(node).generation >= least, within_s=READY_S)
+
     def daemon(self, node: Node) -> int:
         """The process id of servhad inside the node; 0 if it does not run."""
         return int(node.service("status", "servhad")["servhad"]["pid"])
@@ -185,13 +192,16 @@ class Cluster:
 
     # --- waiting
 
-    def await_running_on(self, node: Node, *, within_s: float = READY_S) -> None:
-        """Wait until the tree runs on `node`, by the witness and by everybody who has power."""
+    def await_running_on(
+        self, node: Node, *, told_by: tuple[Node, ...] | None = None, within_s: float = READY_S
+    ) -> None:
+        """Wait until the tree runs on `node`, by the witness and by everybody who has power (or by `told_by`)."""
         self.witness.await_holders("address", node.name, within_s=within_s)
         self.witness.await_holders("application", node.name, within_s=within_s)
 
         def agreed() -> bool:
-            trees = [self.picture(n).tree(TREE) for n in self.lab.nodes if n.power == "on"]
+            asked = [n for n in self.lab.nodes if n.power == "on"] if told_by is None else told_by
+            trees = [self.picture(n).tree(TREE) for n in asked]
             return all(tree is not None and tree.running_on == node.name for tree in trees)
 
         assert eventually(agreed, within_s=within_s), f"the nodes do not agree that it runs on {node.name}"
@@ -271,9 +281,3 @@ def build(lab: Lab) -> Cluster:
 def show(what: str, length_s: float) -> None:
     """Print a figure for whoever reads along (`pytest -rP`); what a test asserts of it is generous."""
     print(f"{what}: {length_s * 1000:.0f} ms")
-
-
-def document(cluster: Cluster, node: Node) -> Mapping[str, Any]:
-    """The configuration in force on a node, from its file."""
-    whole = json.loads(node.read("/var/lib/servha/cluster.json"))
-    return dict(whole)

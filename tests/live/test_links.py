@@ -1,0 +1,115 @@
+"""Cables are cut, one by one, all of them, in one direction: what may move, and what must not."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from servha.lab import probe
+from tests.live.cluster import Cluster
+
+LINKS = ("private", "public")
+
+
+def test_one_dead_link_is_told_and_moves_nothing(cluster: Cluster) -> None:
+    pid, number = cluster.application(cluster.node1), cluster.ownership(cluster.node1)
+    with probe.load(cluster.lab) as client:
+        client.wait_answer(who="node1")
+        cluster.lab.cut("private", "node2")
+        for node in cluster.lab.nodes:
+            cluster.await_alarm(node, "link private is silent")
+        told = cluster.await_told(
+            cluster.node1, "link private .*dead nothing heard from node2 .*counts as dead"
+        )
+        assert told.severity == "warning"
+        assert cluster.is_steady(for_s=1.5, holds=lambda: cluster.picture(cluster.node1).standing == "active")
+        cluster.lab.heal()
+        cluster.await_ready(cluster.node1)
+        client.wait_answer(who="node1")
+    assert client.results()["lost"] == 0
+    assert (cluster.application(cluster.node1), cluster.ownership(cluster.node1)) == (pid, number)
+    assert cluster.told(cluster.node1, "link private dead .*node2 is heard")
+    assert "link private" in cluster.why(cluster.node1, tree="")
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("direction", ["in", "out"])
+def test_a_link_that_works_in_one_direction_is_told_on_both_ends(
+    cluster: Cluster, link: str, direction: str
+) -> None:
+    number = cluster.ownership(cluster.node1)
+    cluster.lab.cut(link, "node2", direction=direction)
+    deaf, heard = (cluster.node2, cluster.node1) if direction == "in" else cluster.lab.nodes
+    cluster.await_alarm(deaf, f"link {link} is silent")
+    cluster.await_alarm(heard, f"link {link} works in one direction only: {deaf.name} does not hear us")
+    cluster.lab.heal()
+    cluster.await_ready(cluster.node1)
+    assert cluster.ownership(cluster.node1) == number
+
+
+def test_an_owner_that_is_cut_off_from_everything_stops(cluster: Cluster) -> None:
+    for link in LINKS:
+        cluster.lab.cut(link, "node1")
+    cluster.await_running_on(cluster.node2, told_by=(cluster.node2,))
+    assert cluster.application(cluster.node1) == 0
+    cluster.await_alarm(cluster.node1, "node2 is silent and no reference address answers")
+    assert "this node is the one that is cut off" in cluster.why(cluster.node1)
+    assert "an answer from 192.0.2.254 would have let it continue" in cluster.why(cluster.node1)
+    assert "node1, which held it, is gone" in cluster.why(cluster.node2)
+    cluster.lab.heal()
+    cluster.await_ready(cluster.node2)
+    stopped = r"node1 error web running -> stopping .*this node is the one that is cut off"
+    assert re.search(stopped, cluster.why(cluster.node2)), "one timeline from both nodes"
+
+
+def test_a_standby_that_is_cut_off_from_everything_takes_nothing(cluster: Cluster) -> None:
+    pid, number = cluster.application(cluster.node1), cluster.ownership(cluster.node1)
+    with probe.load(cluster.lab) as client:
+        client.wait_answer(who="node1")
+        for link in LINKS:
+            cluster.lab.cut(link, "node2")
+        cluster.await_alarm(cluster.node2, "this node may be the one that is cut off")
+        cluster.await_alarm(cluster.node1, "node2 is silent on every link")
+        assert cluster.is_steady(for_s=1.5, holds=lambda: cluster.witness.now("address") == {"node1"})
+        cluster.lab.heal()
+        cluster.await_ready(cluster.node1)
+        client.wait_answer(who="node1")
+    assert client.results()["lost"] == 0
+    assert (cluster.application(cluster.node1), cluster.ownership(cluster.node1)) == (pid, number)
+    assert cluster.told(cluster.node1, "node .*isolated .*this node may be the one that is cut off")
+
+
+def test_a_node_that_hears_nothing_but_is_heard_takes_nothing(cluster: Cluster) -> None:
+    number = cluster.ownership(cluster.node1)
+    for link in LINKS:
+        cluster.lab.cut(link, "node2", direction="in")
+    cluster.await_alarm(cluster.node2, "no reference address answers")
+    assert cluster.is_steady(for_s=1.5, holds=lambda: cluster.witness.now("address") == {"node1"})
+    cluster.lab.heal()
+    cluster.await_ready(cluster.node1)
+    assert cluster.ownership(cluster.node1) == number
+
+
+def test_an_owner_that_is_heard_by_nobody_stops_although_it_hears_its_peer(cluster: Cluster) -> None:
+    """What it sends arrives nowhere. The peer takes over, rightly; the witness says that it had stopped by then."""
+    for link in LINKS:
+        cluster.lab.cut(link, "node1", direction="out")
+    cluster.await_running_on(cluster.node2, told_by=(cluster.node2,))
+    cluster.lab.heal()
+    cluster.await_ready(cluster.node2)
+
+
+def test_links_that_flap_move_nothing(cluster: Cluster) -> None:
+    number = cluster.ownership(cluster.node1)
+    with probe.load(cluster.lab) as client:
+        client.wait_answer(who="node1")
+        for _ in range(5):
+            cluster.lab.cut("private", "node2")
+            cluster.await_alarm(cluster.node1, "link private is silent")
+            cluster.lab.heal()
+            cluster.await_no_alarm(cluster.node1)
+        client.wait_answer(who="node1")
+    assert client.results()["lost"] == 0
+    cluster.await_ready(cluster.node1)
+    assert cluster.ownership(cluster.node1) == number

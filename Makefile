@@ -26,7 +26,7 @@ format: venv ## rewrite the layout of the code
 
 test: ## every test that this machine can run
 	@tools/setup.sh test
-	@tools/check.sh
+	@tools/check.sh code
 	@$(PY) -m pytest $(ARGS)
 
 bench: ## timings, as ratios against a peer (root)

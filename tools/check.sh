@@ -1,6 +1,8 @@
 #!/bin/sh
 # Everything that can be said about the code without running a node: layout, types, imports, tables.
-# Every part runs, also after one has failed, so that one call shows all there is to mend.
+# Every part runs, also after one has failed, so that one call shows all there is to mend. `check.sh code` leaves
+# the tables out, for `make test`, which comes to them anyway. The mutations of test_guards.py take minutes and are
+# for `make test` alone.
 set -u
 cd "$(dirname "$0")/.."
 failed=0

@@ -9,7 +9,7 @@ import argparse
 import socket
 
 from servha.cli import cluster_edit, cluster_file, cluster_wipe, exits, states
-from servha.cli.client import Client
+from servha.cli.client import Client, NotRunning
 from servha.cli.grammar import Place, Verb
 from servha.cli.heartbeat import FIGURES
 from servha.cli.nics import ends_of, nics_here
@@ -256,6 +256,7 @@ def init(args: argparse.Namespace, screen: Screen) -> int:
 
 def join(args: argparse.Namespace, screen: Screen) -> int:
     """Ask our servhad to join the cluster of another node."""
+    _refuse_in_a_cluster()
     ends = ends_of(args.link, nics_here())
     rows: list[list[Cell | str]] = [
         [screen.words(say("first node")), args.address],
@@ -284,6 +285,25 @@ def join(args: argparse.Namespace, screen: Screen) -> int:
     screen.line(say("Next: `servha status` on either node shows both."))
     screen.line(say("To undo: {command}", command=f"servha node remove-offline {args.node}"))
     return exits.OK
+
+
+def _refuse_in_a_cluster() -> None:
+    """Say so before anything is asked of the user, not after."""
+    try:
+        with Client() as client:
+            known = client.call("config.get")
+    except (Refusal, NotRunning):
+        return  # whoever is asked to join says what is wrong
+    name = known.get("document", {}).get("cluster", {}).get("name", "") if isinstance(known, dict) else ""
+    if not name:
+        return
+    raise Refusal(
+        Code.EXISTS,
+        say(
+            "this node is already in cluster {cluster}: `servha cluster wipe` takes it out first",
+            cluster=name,
+        ),
+    )
 
 
 def invite(args: argparse.Namespace, screen: Screen) -> int:

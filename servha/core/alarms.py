@@ -12,7 +12,7 @@ from servha.core.model import Goal, PeerHealth, Phase, Policy, Standing, TreeSpe
 from servha.core.placement import Side, Wish
 from servha.core.situations import peer_health, real_references, reference_answer, side_here
 from servha.core.state import State, TreeState
-from servha.core.trees import Work, work
+from servha.core.trees import Work
 from servha.core.words import Text, say
 
 Alarms = dict[str, tuple[str, Text]]
@@ -79,7 +79,7 @@ def _about_a_tree(state: State, spec: TreeSpec, tree: TreeState) -> Alarms:
     key, name = f"tree/{spec.name}", spec.name
     if tree.phase is Phase.STOP_FAILED:
         found[key] = ("error", say("{tree} could not be stopped: {failure}", tree=name, failure=tree.failure))
-    elif tree.phase is Phase.RUNNING and work(dict(tree.steps)) is not Work.ALL:
+    elif tree.phase is Phase.RUNNING and tree.work is not Work.ALL:
         found[key] = ("warning", say("{tree} runs with a part of it down", tree=name))
     elif _is_missed(state, spec, tree):
         if peer_health(state) in (PeerHealth.LOST, PeerHealth.UNHEARD):

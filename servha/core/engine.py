@@ -44,7 +44,6 @@ from servha.core.situations import (
 from servha.core.state import State, TreeState
 from servha.core.table import fill, first_match
 from servha.core.transitions import entered
-from servha.core.trees import work
 from servha.core.words import Text, Value
 
 SETTLE_COUNT_MAX = 8
@@ -263,12 +262,11 @@ class Engine:
         wish = first_match(PLACEMENT, asked)
         permit = first_match(PERMITS, petition(state, spec, tree))
         said = self._tree_values(spec, tree, against)
-        steps = {r.name: tree.step(r.name) for r in spec.resources}
         situation = TreeSituation(
             phase=tree.phase,
             permit=permit.becomes,
             wish=wish.becomes,
-            work=work(steps),
+            work=tree.work,
             rival=rival(state, spec, tree),
             retry=tree.order.number > tree.stuck_by >= 0,
             leaving=state.leaving and state.stopping,

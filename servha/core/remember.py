@@ -37,7 +37,9 @@ def with_tree(state: State, tree: TreeState) -> State:
 
 def with_step(tree: TreeState, resource: str, step: Step) -> TreeState:
     """Return the tree with `resource` at `step`."""
-    return replace(tree, steps=(*((n, s) for n, s in tree.steps if n != resource), (resource, step)))
+    steps = (*((n, s) for n, s in tree.steps if n != resource), (resource, step))
+    proven = tree.proven | {resource} if step is Step.ON else tree.proven
+    return replace(tree, steps=steps, proven=proven)
 
 
 def remember(state: State, event: Event) -> State:
@@ -88,7 +90,8 @@ def remember(state: State, event: Event) -> State:
                         phase=memory.phase,
                         ownership=memory.ownership,
                         order=memory.order,
-                        steps=memory.steps,
+                        steps=tuple((dict(tree.steps) | dict(memory.steps)).items()),
+                        proven=frozenset(n for n, s in memory.steps if s is Step.ON),
                         since_s=now_s,
                     )
                     state = with_tree(state, found)
@@ -177,21 +180,26 @@ def configured(state: State, cluster: Cluster) -> State:
         state.tree(spec.name) or TreeState(spec.name, since_s=state.now_s, because=NOTHING_SAID)
         for spec in cluster.trees
     )
-    kept = []
-    for tree in trees:
-        spec = cluster.tree(tree.name)
-        names = {r.name for r in spec.resources} if spec else set()
-        kept.append(
-            replace(
-                tree,
-                steps=tuple((n, s) for n, s in tree.steps if n in names or s is not Step.OFF),
-                findings=tuple((n, f) for n, f in tree.findings if n in names),
-            )
-        )
+    kept = tuple(
+        _reconfigured(tree, {r.name for r in spec.resources})
+        for tree, spec in zip(trees, cluster.trees, strict=True)
+    )
     return replace(
         state,
         cluster=cluster,
         membership=membership_for(cluster.links, state.membership),
         references=tuple((a, p) for a, p in state.references if a in cluster.references),
-        trees=tuple(kept),
+        trees=kept,
+    )
+
+
+def _reconfigured(tree: TreeState, names: set[str]) -> TreeState:
+    """Return the tree with a step for each of its resources; what failed and never ran is tried again."""
+    known = dict(tree.steps)
+    steps = {name: known.get(name, Step.OFF) for name in names}
+    again = {n for n, s in steps.items() if s is Step.START_FAILED and n not in tree.proven}
+    return replace(
+        tree,
+        steps=tuple((n, Step.OFF if n in again else s) for n, s in sorted(steps.items())),
+        findings=tuple((n, f) for n, f in tree.findings if n in names),
     )

@@ -22,6 +22,7 @@ from servha.core.model import (
     Step,
 )
 from servha.core.placement import Wish
+from servha.core.trees import Work, work
 from servha.core.words import NOTHING_SAID, Text
 
 
@@ -51,6 +52,8 @@ class TreeState:
     stuck_by: int = -1
     """Number of the order in force when stopping failed; a newer one asks for another try."""
     steps: tuple[tuple[str, Step], ...] = ()
+    proven: frozenset[str] = frozenset()
+    """Resources that have been on since the tree was last started; one that was added later has to prove itself."""
     findings: tuple[tuple[str, Finding], ...] = ()
     stops_s: tuple[tuple[str, tuple[float, ...]], ...] = ()
     """Abnormal stops per resource, newest last."""
@@ -71,6 +74,17 @@ class TreeState:
     def finding(self, resource: str) -> Finding:
         """Return the last answer about `resource`; unknown before the first."""
         return dict(self.findings).get(resource, Finding())
+
+    @property
+    def work(self) -> Work:
+        """How far the resources have come. In a running tree, one that never ran cannot take the others down."""
+        steps = {
+            name: Step.OFF if self._is_unproven_failure(name, step) else step for name, step in self.steps
+        }
+        return work(steps)
+
+    def _is_unproven_failure(self, name: str, step: Step) -> bool:
+        return self.phase is Phase.RUNNING and step is Step.START_FAILED and name not in self.proven
 
     @property
     def fitness(self) -> Fitness:

@@ -45,7 +45,7 @@ def _numbered(state: State, spec: TreeSpec, tree: TreeState) -> TreeState:
 
 def _starting(state: State, spec: TreeSpec, tree: TreeState, *, announced: bool) -> TreeState:
     changed = tree if announced else _numbered(state, spec, tree)
-    changed = replace(changed, moved_s=state.now_s, stops_s=(), failure=NOTHING_SAID)
+    changed = replace(changed, moved_s=state.now_s, stops_s=(), failure=NOTHING_SAID, proven=frozenset())
     if tree.order.pin and tree.order.pin != state.cluster.us:
         # The node it was placed on has failed: the pin is gone with it (reading A15).
         changed = replace(changed, order=Order(tree.order.number + 1, tree.order.goal))

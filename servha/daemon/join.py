@@ -253,13 +253,21 @@ async def _called(way: Way) -> AsyncIterator[Connection]:
     try:
         async with asyncio.timeout(DIAL_S):
             connection = await dial(way, tls.stranger_client())
+    except ConnectionRefusedError as error:
+        text = say(
+            "nothing listens at {address} port {port}: is servhad running there, and has `servha cluster init` been"
+            " run there?",
+            address=way.address,
+            port=way.port,
+        )
+        raise Unreachable(Code.TRY_AGAIN, text, maybe_done=False) from error
     except (OSError, ssl.SSLError, TimeoutError, BadFrame) as error:
         text = say(
             "nothing that speaks ServHA answers at {address} port {port} ({reason}): is servhad running there, and"
             " does a firewall let the port through?",
             address=way.address,
             port=way.port,
-            reason=str(error) or type(error).__name__,
+            reason=getattr(error, "strerror", None) or str(error) or say("no answer in time"),
         )
         raise Unreachable(Code.TRY_AGAIN, text, maybe_done=False) from error
     try:

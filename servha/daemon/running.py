@@ -34,7 +34,7 @@ def touched(state: State, now: Document, wanted: Document) -> Text | None:
                 resource.settings,
                 resource.per_node,
             )
-            if not same:
+            if not same and not _never_ran(state, tree, resource.name):
                 return say(
                     "{tree}/{resource} is part of a tree that is held on {node}: stop the tree first"
                     " (`servha tree stop {tree}`), then change it",
@@ -43,6 +43,12 @@ def touched(state: State, now: Document, wanted: Document) -> Text | None:
                     node=where,
                 )
     return None
+
+
+def _never_ran(state: State, tree: TreeSection, resource: str) -> bool:
+    """Return whether the resource, part of a tree held here, has not been started with its present settings."""
+    ours = state.tree(tree.name)
+    return ours is not None and ours.phase is Phase.RUNNING and resource not in ours.proven
 
 
 def _held_on(state: State, tree: TreeSection) -> str:

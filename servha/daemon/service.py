@@ -15,7 +15,7 @@ from pathlib import Path
 from servha.config.document import parse
 from servha.config.node_file import NodeFile
 from servha.core.model import JournalEntry
-from servha.core.words import Text
+from servha.core.words import Text, say
 from servha.daemon.alarms import StandingAlarms
 from servha.daemon.api import Api, Verb, for_administrators, for_the_peer
 from servha.daemon.arguments import part
@@ -24,6 +24,7 @@ from servha.daemon.cluster_verbs import ClusterDesk, Outlets
 from servha.daemon.door import Door
 from servha.daemon.journal import Journal
 from servha.daemon.loop import boottime_s
+from servha.daemon.machine_check import machine_problems
 from servha.daemon.node import ClusterNode
 from servha.daemon.running import touched
 from servha.daemon.shelf import Version
@@ -54,6 +55,8 @@ class Service:
         self._host: LocalHost | None = None
         self._network_doors: dict[tuple[str, int], Door] = {}
         self._leaving = False
+        self._damage: Text | None = None
+        """Why there is no configuration although there was one: nothing may be built in its place."""
         self.alarms = StandingAlarms()
         self.journal = Journal(Path(settings.directories.log))
         self.desk = ClusterDesk(
@@ -93,9 +96,11 @@ class Service:
         """Open the doors, start the node if there is a cluster, and go on until told to end."""
         try:
             loaded = await self.desk.load()
-            for text in await asyncio.to_thread(self._damage):
-                self.alarms.raise_alarm("configuration-damaged", "error", text)
+            for number, text in enumerate(await asyncio.to_thread(self._look_for_damage)):
+                self.alarms.raise_alarm(f"configuration-damaged/{number}", "error", text)
                 self.note("error", text)
+                if loaded is None:
+                    self._damage = text
             if loaded is not None:
                 await self._start_node(loaded)
             self.api.open_local(self._run / "servhad.sock")
@@ -125,8 +130,10 @@ class Service:
         self.failed = True
         self._ended.set()
 
-    def _damage(self) -> tuple[Text, ...]:
-        return self.desk.configuration.shelf.load().alarms
+    def _look_for_damage(self) -> tuple[Text, ...]:
+        found = self.desk.configuration.shelf.load()
+        unreadable = (say("{path}: {because}", path=p.path, because=p.because) for p in found.problems)
+        return (*found.alarms, *unreadable)
 
     # --- the configuration comes into force -------------------------------------------------------------------
 
@@ -207,25 +214,37 @@ class Service:
     def _table(self) -> dict[str, Verb]:
         verbs = self._verbs
         cluster = dict(self.desk.verbs())
-        replace = cluster["config.replace"]
+        replace, stage = cluster["config.replace"], cluster["peer.stage"]
 
-        async def replace_unless_running(args: Args, caller: Caller) -> Answer:
+        async def replace_if_it_can_run(args: Args, caller: Caller) -> Answer:
             self._refuse_what_runs(args)
+            await self._refuse_what_cannot_run(args)
             return await replace.method(args, caller)
 
+        async def stage_if_it_can_run(args: Args, caller: Caller) -> Answer:
+            await self._refuse_what_cannot_run(args)
+            return await stage.method(args, caller)
+
         async def init(args: Args, caller: Caller) -> Answer:
+            self._refuse_on_damage()
             return await self._and_started(cluster_init.method(args, caller))
 
         async def join(args: Args, caller: Caller) -> Answer:
+            self._refuse_on_damage()
             return await self._and_started(cluster_join.method(args, caller))
+
+        async def status(args: Args, caller: Caller) -> Answer:
+            self._refuse_on_damage()
+            return await verbs.status(args, caller)
 
         cluster_init, cluster_join = cluster["cluster.init"], cluster["cluster.join"]
         return {
             **cluster,
             "cluster.init": for_administrators(init),
             "cluster.join": for_administrators(join, within_s=cluster_join.within_s),
-            "config.replace": for_administrators(replace_unless_running),
-            "status": for_administrators(verbs.status),
+            "config.replace": for_administrators(replace_if_it_can_run),
+            "peer.stage": for_the_peer(stage_if_it_can_run),
+            "status": for_administrators(status),
             "journal": for_administrators(verbs.journal),
             "why": for_administrators(verbs.why),
             "metrics": for_administrators(verbs.metrics),
@@ -248,6 +267,25 @@ class Service:
         if self._starting is not None:
             await self._starting
         return made
+
+    def _refuse_on_damage(self) -> None:
+        if self._damage is not None:
+            text = say(
+                "the configuration of this node is damaged ({reason}): copy cluster.json from the other node into"
+                " {directory} and restart servhad; `servha cluster wipe` gives it up for good",
+                reason=self._damage,
+                directory=str(self._state),
+            )
+            raise Refusal(Code.BAD_CONFIGURATION, text)
+
+    async def _refuse_what_cannot_run(self, args: Args) -> None:
+        wanted, _ = parse(dict(part(args, "document")))
+        if self.node is None or wanted is None or self._host is None:
+            return  # what is wrong with the document itself is told by whoever reads it next
+        problems = await machine_problems(self.node.document, wanted, us=self.node.us, host=self._host)
+        if problems:
+            text = say("{node} could not run it; problems: {count}", node=self.node.us, count=len(problems))
+            raise Refusal(Code.BAD_CONFIGURATION, text, problems)
 
     def _refuse_what_runs(self, args: Args) -> None:
         wanted, _ = parse(dict(part(args, "document")))

@@ -250,6 +250,16 @@ def _found(s: Scenario, words: list[str]) -> None:
     s.world.find(words[0], tree, resource, ResourceState(words[2]))
 
 
+def _add(s: Scenario, words: list[str]) -> None:
+    """Take `add web/more`: the tree gets one more resource, which needs no other."""
+    tree, resource = words[0].split("/")
+    trees = s.world.machines[NODES[0]].cluster.trees
+    more = ResourceSpec(resource, "custom")
+    s.world.reconfigure(
+        tuple(replace(t, resources=(*t.resources, more)) if t.name == tree else t for t in trees)
+    )
+
+
 def _marked(act: Callable[[Scenario, list[str]], None], name: str) -> Callable[[Scenario, list[str]], None]:
     def acted(s: Scenario, words: list[str]) -> None:
         s.mark(" ".join([name, *words]))
@@ -288,6 +298,7 @@ _TOLD: dict[str, Callable[[Scenario, list[str]], None]] = {
     "fails": _fails,
     "works": _works,
     "found": _found,
+    "add": _add,
     "foreign": lambda s, w: s.world.foreign.update({w[0]: " ".join(w[1:])}),
     "detach": lambda s, w: s.world.leave(w[0], stop_trees=False),
     "shutdown": lambda s, w: s.world.leave(w[0], stop_trees=True),

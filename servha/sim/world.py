@@ -10,13 +10,23 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from servha.core import effects as fx
 from servha.core import events as ev
 from servha.core.engine import Engine
-from servha.core.model import Action, Cluster, JournalEntry, Order, Phase, Report, ResourceState, Step
+from servha.core.model import (
+    Action,
+    Cluster,
+    JournalEntry,
+    Order,
+    Phase,
+    Report,
+    ResourceState,
+    Step,
+    TreeSpec,
+)
 from servha.core.state import TreeState
 from servha.core.words import say
 
@@ -184,6 +194,12 @@ class World:
     def leave(self, node: str, *, stop_trees: bool) -> None:
         """Ask the daemon of `node` to end."""
         self._tell(node, ev.Leaving(self.now_s, stop_trees))
+
+    def reconfigure(self, trees: tuple[TreeSpec, ...]) -> None:
+        """Put other trees in force on both nodes."""
+        for node, machine in self.machines.items():
+            machine.cluster = replace(machine.cluster, trees=trees, generation=machine.cluster.generation + 1)
+            self._tell(node, ev.ConfigChanged(self.now_s, machine.cluster))
 
     def break_resource(self, node: str, tree: str, resource: str) -> None:
         """Make a running resource die."""

@@ -1,0 +1,55 @@
+"""Whether this machine could run what a new configuration asks of it: interfaces that exist, scripts that may be run.
+
+Only what is new or changed is looked at, and only what this node would have to run; the other node answers for
+itself when the change is staged there. What is wrong with a field by itself is for config/ to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from servha.config.document import Document, ResourceSection, TreeSection, kind_on
+from servha.config.problem import Problem
+from servha.core.words import Text, say
+from servha.host import Host
+from servha.resources.kind import Place
+
+LOOK_TIMEOUT_S = 5.0
+
+
+async def machine_problems(now: Document, wanted: Document, *, us: str, host: Host) -> list[Problem]:
+    """Return everything that stands against the change on this node, in words."""
+    found: list[Problem] = []
+    for tree, resource in _fresh(now, wanted, us):
+        path = f"trees.{tree.name}.resources.{resource.name}"
+        remedy = say("correct it, or make it so on {node} first", node=us)
+        found += [
+            Problem(path, say("on {node}: {reason}", node=us, reason=reason), remedy)
+            for reason in await _unfit(tree, resource, us=us, host=host)
+        ]
+    return found
+
+
+def _fresh(now: Document, wanted: Document, us: str) -> list[tuple[TreeSection, ResourceSection]]:
+    """Return the resources that this node would have to run and does not have to run yet in this form."""
+    return [
+        (tree, resource)
+        for tree in wanted.trees
+        if us in tree.hosts
+        for resource in tree.resources
+        if not _had(now.tree(tree.name), resource, us)
+    ]
+
+
+def _had(before: TreeSection | None, resource: ResourceSection, us: str) -> bool:
+    return before is not None and us in before.hosts and before.resource(resource.name) == resource
+
+
+async def _unfit(tree: TreeSection, resource: ResourceSection, *, us: str, host: Host) -> list[Text]:
+    place = Place(tree=tree.name, resource=resource.name, host=host, node=us)
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            reasons: list[Text] = await kind_on(resource, us).unfit(place)
+            return reasons
+    except TimeoutError:
+        return [say("it did not say within {seconds} s whether it could run", seconds=round(LOOK_TIMEOUT_S))]

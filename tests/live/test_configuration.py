@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from servha.lab.node import Node
-from tests.live.cluster import Cluster
+from tests.live.cluster import Cluster, now_s, show
 from tests.live.wait import eventually
 
 FILE = "/var/lib/servha/cluster.json"
@@ -44,11 +44,15 @@ def test_without_the_peer_a_change_is_refused_and_changes_nothing(own_cluster: C
     cluster.node2.poweroff()
     cluster.await_alarm(cluster.node1, "node2 is silent")
     before = cluster.node1.read(FILE)
+    asked_s = now_s()
     said = change(cluster, cluster.node1, 80, status=75)
+    show("a change refused because the peer has no power", now_s() - asked_s)
     assert "node2" in said and "nothing was changed" in said and "--alone" in said
     assert cluster.node1.read(FILE) == before
     # As ordered, it is made here alone, and reaches the peer when that is back.
+    asked_s = now_s()
     change(cluster, cluster.node1, 81, "--alone")
+    show("a change with --alone while the peer has no power", now_s() - asked_s)
     cluster.node2.boot()
     assert eventually(lambda: hold_down(cluster, cluster.node2) == 81, within_s=30)
     cluster.await_ready(cluster.node1)

@@ -46,6 +46,7 @@ MEASURES = (
         1.0,
         3,
         "s",
+        compared=False,
     ),
 )
 

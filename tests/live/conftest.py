@@ -106,7 +106,7 @@ def shared_cluster() -> Iterator[list[Cluster]]:
 def cluster(request: pytest.FixtureRequest, shared_cluster: list[Cluster]) -> Iterator[Cluster]:
     """A ready cluster: the one of the test before, brought back to its first state, or a new one."""
     if not shared_cluster:
-        shared_cluster.append(clusters.build(Lab.up(new_name(), profile="fast")))
+        shared_cluster.append(_built())
     cluster = shared_cluster[0]
     try:
         with watching(cluster.lab) as cluster.seen:
@@ -124,6 +124,16 @@ def cluster(request: pytest.FixtureRequest, shared_cluster: list[Cluster]) -> It
         if any(n.power != "on" for n in cluster.lab.nodes) or cluster.is_as_built():
             return
         _throw_away(shared_cluster, words=False)
+
+
+def _built() -> Cluster:
+    lab = Lab.up(new_name(), profile="fast")
+    try:
+        return clusters.build(lab)
+    except BaseException:
+        print(words_of(lab))
+        lab.down()
+        raise
 
 
 class _Spoiled(Exception):

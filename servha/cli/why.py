@@ -82,11 +82,12 @@ def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
     A resource that stopped by itself, or was put back, counts as well: what was done about it was decided too.
     """
     about = [e for e in entries if not tree or e.is_about(tree)]
+    newest = {(e.node, e.subject): e for e in about}
     changes = [
         e
         for e in about
         if happened_by_itself(e)
-        or stays_down(e)
+        or (stays_down(e) and newest.get((e.node, e.subject)) is e)
         or (e.rule and not is_progress(e) and "/" not in e.subject and e.before != e.after)
     ]
     if not tree:

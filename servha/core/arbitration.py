@@ -64,6 +64,7 @@ class There(StrEnum):
     UNTOLD = "untold"  # nothing heard of it since our start
     OFF = "off"
     CONSENTS = "consents"  # off, and has seen the ownership number that we announced
+    RESIGNED = "resigned"  # off, and says that it may start nothing: its consent would never come
     WANTS_BEFORE_US = "wants-before-us"
     WANTS_AFTER_US = "wants-after-us"
     HOLDS = "holds"
@@ -211,6 +212,12 @@ PERMITS: tuple[Row[Permit], ...] = (
         {"right": Right.CONSENT, "there": There.WANTS_BEFORE_US},
         Permit.NO,
         "{peer} is about to start it and goes first",
+    ),
+    Row(
+        "resigned",
+        {"right": Right.CONSENT, "there": There.RESIGNED},
+        Permit.YES,
+        "{peer} says that it holds nothing and may start nothing",
     ),
     Row("consent", {"right": Right.CONSENT, "there": There.CONSENTS}, Permit.YES, "{peer} consents"),
     Row("ask-peer", {"right": Right.CONSENT}, Permit.ASK, "{peer} is asked for its consent"),

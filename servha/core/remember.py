@@ -134,6 +134,9 @@ def _report(state: State, event: ResourceReported) -> State:
     since_s = known.since_s if known.state is event.state else state.now_s
     finding = Finding(event.state, event.because, since_s)
     findings = (*((n, f) for n, f in tree.findings if n != event.resource), (event.resource, finding))
+    if known.state is ResourceState.FAILED and event.state is ResourceState.STOPPED and not tree.phase.holds:
+        # What kept this node from running it (a cable, an interface) is there again: it may be tried again.
+        tree = replace(tree, parked_by=-1)
     tree = replace(tree, findings=findings)
     step = tree.step(event.resource)
     if step is Step.ON and event.state in (ResourceState.STOPPED, ResourceState.FAILED):

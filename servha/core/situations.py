@@ -23,6 +23,7 @@ from servha.core.model import (
     Phase,
     Policy,
     Report,
+    Standing,
     TreeReport,
     TreeSpec,
 )
@@ -116,7 +117,14 @@ def there(state: State, spec: TreeSpec, tree: TreeState) -> There:
         return There.WANTS_AFTER_US if we_want and _is_first(state, spec) else There.WANTS_BEFORE_US
     if tree.phase is Phase.WANTED and told.ownership >= tree.ownership:
         return There.CONSENTS
-    return There.OFF
+    return There.RESIGNED if _has_resigned(state) else There.OFF
+
+
+def _has_resigned(state: State) -> bool:
+    """Return whether the peer, heard now, says of itself that it may start nothing (it hears nobody)."""
+    report = state.membership.report
+    alive = peer_health(state) is PeerHealth.ALIVE
+    return alive and report is not None and report.standing is Standing.ISOLATED and not report.hears
 
 
 def petition(state: State, spec: TreeSpec, tree: TreeState) -> Petition:
@@ -199,6 +207,8 @@ def side_there(state: State, spec: TreeSpec) -> Side:
         return Side.NO_HOST
     if peer_health(state) not in CONTACT:
         return Side.GONE
+    if _has_resigned(state):
+        return Side.UNFIT
     told = their_side(state, spec)
     if told.parked is not Parked.NO and told.order.number == _order_of(state, spec).number:
         return Side.PARKED if told.parked is Parked.YES else Side.PARKED_ALONE

@@ -35,6 +35,7 @@ from servha.wire.rpc import Args, Code, Json, Refusal
 log = logging.getLogger("servha.service")
 
 DETACH_AFTER_S = 0.1
+DAMAGED = "configuration-damaged"
 
 
 class Service:
@@ -97,7 +98,7 @@ class Service:
         try:
             loaded = await self.desk.load()
             for number, text in enumerate(await asyncio.to_thread(self._look_for_damage)):
-                self.alarms.raise_alarm(f"configuration-damaged/{number}", "error", text)
+                self.alarms.raise_alarm(f"{DAMAGED}/{number}", "error", text)
                 self.note("error", text)
                 if loaded is None:
                     self._damage = text
@@ -138,6 +139,8 @@ class Service:
     # --- the configuration comes into force -------------------------------------------------------------------
 
     def _in_force(self, version: Version) -> None:
+        for key in [k for k in self.alarms.standing if k.startswith(DAMAGED)]:
+            self.alarms.clear_alarm(key)  # the file is whole again; the journal keeps the story
         if self.node is not None:
             self.node.adapt(version.document)
             self._open_network_doors()

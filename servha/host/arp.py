@@ -25,7 +25,7 @@ NOBODY = b"\0" * 6
 REQUEST, REPLY = 1, 2
 FRAME = struct.Struct("!6s6sHHHBBH6s4s6s4s")
 PROBES = 2
-PROBE_GAP_S = 0.02
+PROBE_GAP_S = 0.01
 ANSWERS_READ_MAX = 1000
 
 
@@ -112,7 +112,7 @@ def packet_socket() -> socket.socket:
 
 
 async def who_has(nic: str, address: str, *, wait_s: float) -> str | None:
-    """Probe twice, 20 ms apart, and wait `wait_s` in all; the MAC that answered, or None for silence.
+    """Probe twice, 10 ms apart, and wait `wait_s` in all; the MAC that answered, or None for silence.
 
     Raises HostError when the question could not be sent.
     """

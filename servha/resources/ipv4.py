@@ -47,7 +47,7 @@ class Ipv4:
             le=5000,
             description="How long to wait for another machine to answer for the address; 0: do not ask",
         ),
-    ] = 50
+    ] = 30
     other_segment: Annotated[
         bool, Meta(description="Allow an address outside the networks that the interface is in")
     ] = False

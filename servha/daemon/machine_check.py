@@ -10,9 +10,9 @@ import asyncio
 
 from servha.config.document import Document, ResourceSection, TreeSection, kind_on
 from servha.config.problem import Problem
-from servha.core.words import Text, say
+from servha.core.words import say
 from servha.host import Host
-from servha.resources.kind import Place
+from servha.resources.kind import FieldProblem, Place
 
 LOOK_TIMEOUT_S = 5.0
 
@@ -24,8 +24,8 @@ async def machine_problems(now: Document, wanted: Document, *, us: str, host: Ho
         path = f"trees.{tree.name}.resources.{resource.name}"
         remedy = say("correct it, or make it so on {node} first", node=us)
         found += [
-            Problem(path, say("on {node}: {reason}", node=us, reason=reason), remedy)
-            for reason in await _unfit(tree, resource, us=us, host=host)
+            Problem(f"{path}.{one.field}", say("on {node}: {reason}", node=us, reason=one.because), remedy)
+            for one in await _unfit(tree, resource, us=us, host=host)
         ]
     return found
 
@@ -45,11 +45,12 @@ def _had(before: TreeSection | None, resource: ResourceSection, us: str) -> bool
     return before is not None and us in before.hosts and before.resource(resource.name) == resource
 
 
-async def _unfit(tree: TreeSection, resource: ResourceSection, *, us: str, host: Host) -> list[Text]:
+async def _unfit(tree: TreeSection, resource: ResourceSection, *, us: str, host: Host) -> list[FieldProblem]:
     place = Place(tree=tree.name, resource=resource.name, host=host, node=us)
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
-            reasons: list[Text] = await kind_on(resource, us).unfit(place)
+            reasons: list[FieldProblem] = await kind_on(resource, us).unfit(place)
             return reasons
     except TimeoutError:
-        return [say("it did not say within {seconds} s whether it could run", seconds=round(LOOK_TIMEOUT_S))]
+        late = say("it did not say within {seconds} s whether it could run", seconds=round(LOOK_TIMEOUT_S))
+        return [FieldProblem("kind", late)]

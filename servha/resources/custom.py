@@ -69,11 +69,11 @@ class Custom:
         }
         return {name: path for name, path in named.items() if path}
 
-    async def unfit(self, place: Place) -> list[Text]:
+    async def unfit(self, place: Place) -> list[FieldProblem]:
         """Why the scripts could not be run here now."""
         return [
-            trouble
-            for path in self._scripts().values()
+            FieldProblem(name, trouble)
+            for name, path in self._scripts().items()
             if (trouble := await place.host.script_problem(path)) is not None
         ]
 

@@ -84,28 +84,27 @@ class Ipv4:
         """The address without its prefix length."""
         return self.address.partition("/")[0]
 
-    async def unfit(self, place: Place) -> list[Text]:
+    async def unfit(self, place: Place) -> list[FieldProblem]:
         """Why this node could not carry the address now."""
         nic = self.nic
         try:
             trouble = _trouble(nic, await place.host.link(nic))
             if trouble:
-                return [trouble]
+                return [FieldProblem("nic", trouble)]
             there = await place.host.addresses(nic)
         except HostError as error:
-            return [error.text]
+            return [FieldProblem("nic", error.text)]
         ip = ipaddress.IPv4Address(self.plain)
         networks = [ipaddress.IPv4Interface(other).network for other in there if other != self.address]
         if self.other_segment or self.address in there or any(ip in network for network in networks):
             return []
-        return [
-            say(
-                "{address} is in none of the networks of {nic}: clients would not find it; correct the address, or"
-                " allow another segment",
-                address=self.address,
-                nic=nic,
-            )
-        ]
+        elsewhere = say(
+            "{address} is in none of the networks of {nic}: clients would not find it; correct the address, or"
+            " allow another segment",
+            address=self.address,
+            nic=nic,
+        )
+        return [FieldProblem("address", elsewhere)]
 
     async def start(self, place: Place) -> Outcome:
         """Ask who has it, put it on the interface, announce it. Already there is fine."""

@@ -44,7 +44,7 @@ class ResourceKind(Protocol):
         """Every reason why these fields may not be saved, in words; looks at nothing but the fields."""
         ...
 
-    async def unfit(self, place: Place) -> list[Text]:
+    async def unfit(self, place: Place) -> list[FieldProblem]:
         """Why this node could not run it now (the manual's precondition check, badge A); empty when it could."""
         ...
 

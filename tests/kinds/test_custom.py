@@ -56,7 +56,7 @@ async def test_a_script_that_others_may_change_is_not_run() -> None:
         host.live(host.cgroup_of("web", "app"), 100)
         host.script_problems[refused] = say("others may change {what}: chmod go-w {what}", what=refused)
         kind = Custom(start_script="/start", stop_script="/stop", test_script="/test")
-        assert [str(text) for text in await kind.unfit(place(host))] == [
+        assert [str(one.because) for one in await kind.unfit(place(host))] == [
             f"others may change {refused}: chmod go-w {refused}"
         ]
         await kind.start(place(host))

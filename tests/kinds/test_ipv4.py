@@ -86,7 +86,7 @@ async def test_a_bad_interface_is_failed_unfit_and_refused_with_the_reason(
     found = await KIND.check(place(host))
     assert found.state is ResourceState.FAILED
     assert word in str(found.because)
-    assert [word in str(text) for text in await KIND.unfit(place(host))] == [True]
+    assert [word in str(one.because) for one in await KIND.unfit(place(host))] == [True]
     assert word in str((await KIND.start(place(host))).because)
 
 

@@ -88,11 +88,18 @@ def _about_a_tree(state: State, spec: TreeSpec, tree: TreeState) -> Alarms:
             text = say("{tree} runs nowhere: {because}", tree=name, because=tree.because)
         found[key] = ("error", text)
     side, against = side_here(state, spec, tree)
-    if side not in (Side.FIT, Side.NO_HOST):
-        found[f"fitness/{name}"] = (
-            "warning",
-            say("{node} cannot take {tree}: {because}", node=state.cluster.us, tree=name, because=against),
+    if side in (Side.PARKED, Side.PARKED_ALONE):
+        text = say(
+            "{tree} failed on {node} and goes back there only by an order, or when {peer} is lost: {because}",
+            tree=name,
+            node=state.cluster.us,
+            peer=state.cluster.peer,
+            because=against,
         )
+        found[f"fitness/{name}"] = ("warning", text)
+    elif side not in (Side.FIT, Side.NO_HOST):
+        text = say("{node} cannot take {tree}: {because}", node=state.cluster.us, tree=name, because=against)
+        found[f"fitness/{name}"] = ("warning", text)
     return found
 
 

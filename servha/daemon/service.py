@@ -287,7 +287,11 @@ class Service:
             return  # what is wrong with the document itself is told by whoever reads it next
         problems = await machine_problems(self.node.document, wanted, us=self.node.us, host=self._host)
         if problems:
-            text = say("nothing was changed: {node} could not run it; problems: {count}", node=self.node.us, count=len(problems))
+            text = say(
+                "nothing was changed: {node} could not run it; problems: {count}",
+                node=self.node.us,
+                count=len(problems),
+            )
             raise Refusal(Code.BAD_CONFIGURATION, text, problems)
 
     def _refuse_what_runs(self, args: Args) -> None:

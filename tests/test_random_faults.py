@@ -8,7 +8,7 @@ import pytest
 
 from servha.sim.campaign import campaign
 
-SEED_COUNT = int(os.environ.get("SEEDS", "60"))
+SEED_COUNT = int(os.environ.get("SEEDS", "40"))
 CHUNK = 10
 
 

@@ -18,6 +18,7 @@ from servha.core.events import (
     Event,
     Leaving,
     OrderGiven,
+    Remembered,
     ResourceReported,
     Tick,
 )
@@ -67,10 +68,16 @@ class Engine:
         self._decide_at_s = now_s
         self._thought_s = now_s
         self._oblige_at_s = now_s
+        self._awake = False
 
     def handle(self, event: Event) -> list[Effect]:
         """Fold in `event`; return what is to be done about it, in order."""
         out: list[Effect] = []
+        if not self._awake:
+            # Until it is told what runs here, a node that spoke would call off what may be running.
+            if not isinstance(event, Remembered):
+                return out
+            self._awake = True
         if self._is_routine(event):
             self._take_note(event)
             if event.now_s < self._oblige_at_s:

@@ -8,8 +8,8 @@ decides which figures may be saved together; it does not know what time it is.
 (3.0, 5.2, 7.4)
 >>> PROFILES["fast"].dead_s
 0.32
->>> [str(p) for p in Timing(interval_ms=1000, timeout_ms=900).problems()]
-['heartbeat timeout 900 ms must be longer than the interval 1000 ms, or every beat is late']
+>>> [str(p) for p in Timing(interval_ms=1000, timeout_ms=1000).problems()]
+['heartbeat timeout 1000 ms must be longer than the interval 1000 ms, or every beat is late']
 """
 
 from __future__ import annotations

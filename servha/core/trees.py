@@ -71,9 +71,14 @@ def next_up(
             moves.append(Move(name, Action.STOP))
         elif step is Step.BROKEN and not _busy(needed_by):
             moves.append(Move(name, Action.STOP, clean_up=True))
-        elif step is Step.OFF and name not in resting and all(steps[a] is Step.ON for a in resource.after):
+        elif step is Step.OFF and name not in resting | waiting_for_broken and _carried(resource, steps):
             moves.append(Move(name, Action.START))
     return moves
+
+
+def _carried(resource: ResourceSpec, steps: Steps) -> bool:
+    """Return whether everything that the resource needs is on."""
+    return all(steps[a] is Step.ON for a in resource.after)
 
 
 def next_down(resources: tuple[ResourceSpec, ...], steps: Steps) -> list[Move]:

@@ -1,6 +1,6 @@
 """Runs programs: argument list, clean environment, own control group, a time limit that ends everything.
 
-The child joins its group before it becomes the program, by way of a three-line shell text of our own: joining
+The child joins its group before it becomes the program, by way of a short shell text of our own: joining
 from here would leave a window in which the program could already have forked.
 """
 
@@ -25,7 +25,9 @@ CLEAN = {
     "LANG": "C.UTF-8",
     "HOME": "/",
 }
-JOIN_AND_BECOME = 'echo 0 >"$0/cgroup.procs" || exit 125; exec "$@"'
+JOIN_AND_BECOME = (
+    'echo 0 >"$0/cgroup.procs" || exit 125; { echo 0 >/proc/$$/oom_score_adj; } 2>/dev/null; exec "$@"'
+)
 KILL_WAIT_S = 2.0
 """How long a killed program may take to disappear; one that hangs in the kernel may take for ever."""
 

@@ -214,7 +214,8 @@ def main() -> int:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, -10)
     prober: Prober = Http(target) if kind == "http" else Icmp(target)
-    run(prober, every_s=float(every_ms) / 1000, timeout_s=float(timeout_ms) / 1000)
+    with suppress(KeyboardInterrupt):  # Ctrl-C reaches us as well as the command that started us
+        run(prober, every_s=float(every_ms) / 1000, timeout_s=float(timeout_ms) / 1000)
     return 0
 
 

@@ -64,6 +64,8 @@ class Machine:
     memory: dict[str, tuple[int, Order]] = field(default_factory=dict)
     volatile: dict[str, Phase] = field(default_factory=dict)
     """What /run holds: the phase of each tree, lost with the power."""
+    peer_lives: list[str] = field(default_factory=list)
+    """Incarnations of the peer in the order in which they were met; beats of all but the last are refused."""
     inbox: list[Callable[[], None]] = field(default_factory=list)
     wake_id: int = 0
     journal: list[JournalEntry] = field(default_factory=list)
@@ -155,8 +157,9 @@ class World:
     def kill_daemon(self, node: str) -> None:
         """End servhad without a word; what it started goes on."""
         machine = self.machines[node]
-        machine.daemon_up = False
+        machine.daemon_up = machine.paused = False
         machine.engine = None
+        machine.inbox.clear()  # its sockets end with it
 
     def start_daemon(self, node: str) -> None:
         """Start servhad; it finds what runs and adopts it, as its shell does."""
@@ -304,8 +307,17 @@ class World:
                 continue
             self.later(
                 self.delay_s,
-                lambda link=link: self._tell(peer, ev.BeatReceived(self.now_s, link, report)),  # type: ignore[misc]
+                partial(self._deliver, peer, link, report),
             )
+
+    def _deliver(self, node: str, link: str, report: Report) -> None:
+        """Hand a beat over, unless it comes from a life of the peer that has ended: wire/conversation.py's word."""
+        lives = self.machines[node].peer_lives
+        if report.incarnation in lives[:-1]:
+            return
+        if not lives or lives[-1] != report.incarnation:
+            lives.append(report.incarnation)
+        self._tell(node, ev.BeatReceived(self.now_s, link, report))
 
     def _act(self, node: str, tree: str, resource: str, action: Action) -> None:
         behaviour = self.behaviour.get((node, tree, resource), Behaviour())

@@ -65,6 +65,17 @@ def test_whatever_breaks_is_mended_with_what_needs_it_and_nothing_else_is_touche
     assert touched == needing
 
 
+def test_the_third_of_a_chain_waits_until_the_first_is_mended() -> None:
+    """What hangs below a broken root is stopped once, and not started again in between."""
+    tree = (
+        ResourceSpec("a", "custom"),
+        ResourceSpec("b", "custom", after=("a",)),
+        ResourceSpec("c", "custom", after=("b",)),
+    )
+    steps = {"a": Step.BROKEN, "b": Step.ON, "c": Step.OFF}
+    assert next_up(tree, steps) == [Move("b", Action.STOP)]
+
+
 @given(trees())
 def test_a_resource_that_rests_is_left_down_and_what_it_does_not_carry_stays_up(tree: Tree) -> None:
     resting = frozenset({tree[0].name})

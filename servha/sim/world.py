@@ -173,7 +173,11 @@ class World:
         for spec in machine.cluster.trees:
             ownership, order = machine.memory.get(spec.name, (0, Order()))
             steps = tuple((r.name, Step.ON) for r in spec.resources if (spec.name, r.name) in machine.running)
-            phase = machine.volatile.get(spec.name, Phase.STOPPING) if steps else Phase.OFF
+            was = machine.volatile.get(spec.name, Phase.STOPPING if steps else Phase.OFF)
+            # As daemon/workers.py does: what was under way is gone on with, what ran and is gone is started again.
+            phase = was if was.holds else Phase.OFF
+            if phase is Phase.RUNNING and not steps:
+                phase = Phase.STARTING
             memories.append(ev.TreeMemory(spec.name, phase, ownership, order, steps))
         self._tell(node, ev.Remembered(self.now_s, tuple(memories)))
 

@@ -1,8 +1,8 @@
 """One node's decisions: remember -> classify -> decide -> oblige.
 
 `Engine.handle(event)` replaces the state and returns what the world is asked to do, in order. The tables decide
-(rules.py, arbitration.py, placement.py); this module only walks them until nothing changes and turns what a phase
-obliges us to do into effects. It reads no clock: time comes with each event.
+(rules.py, arbitration.py, placement.py); this module only walks them until nothing changes. What the state then
+obliges us to do is in obligations.py. It reads no clock: time comes with each event.
 """
 
 from __future__ import annotations

@@ -16,10 +16,22 @@ from servha.core.words import NOTHING_SAID, Text
 
 
 class Policy(StrEnum):
-    """Arbitration policy (仲裁策略, design 03 section 2.9). The quorum disk's two values come with its arbiter."""
+    """Arbitration policy (仲裁策略, design 03 section 2.9)."""
 
     NONE = "none"
     REFERENCE = "reference-address"
+    DISK = "quorum-disk"
+    BOTH = "reference-address-and-quorum-disk"
+
+    @property
+    def leased(self) -> bool:
+        """Whether trees run under a lease that the quorum disk or the peer renews: only then exclusively."""
+        return self in (Policy.DISK, Policy.BOTH)
+
+    @property
+    def asks_reference(self) -> bool:
+        """Whether reference addresses have a say."""
+        return self in (Policy.REFERENCE, Policy.BOTH)
 
 
 class StartMode(StrEnum):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from servha.core.clocks import Stamp
 from servha.core.lease import Asked, Lease, Sources
-from servha.core.register import NO_CLAIM, Claim, Entry, Flags, Slot, TreeEntry
+from servha.core.register import NO_CLAIM, Claim, Entry, Slot, TreeEntry
 from servha.core.timing import Limits
 from servha.core.words import NOTHING_SAID, Text
 
@@ -145,6 +145,8 @@ class RoundEnded:
     now: Stamp
     read: bool
     own: Slot | None = None
+    own_blank: bool = False
+    """Whether the own copies are all zeros: nothing was ever written."""
     peer: Slot | None = None
     peer_mark: bytes = b""
     peer_blank: bool = False
@@ -163,9 +165,10 @@ class WatchdogTold:
 
 @dataclass(frozen=True, slots=True)
 class AllStopped:
-    """Everything of every tree was looked for after an emergency stop, and nothing is left."""
+    """Everything of every tree was looked for, beginning after the order `sweep`, and nothing is left."""
 
     now: Stamp
+    sweep: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,8 @@ class EmergencyStop:
     """
 
     because: Text
+    sweep: int = 1
+    """Which order this is: `AllStopped` names the order after which its looking began."""
     kill_daemon: bool = False
 
 
@@ -319,6 +324,7 @@ class Saved:
     asking: Asking | None
     watchdog: str
     watchdog_s: float
+    last_promise: Stamp | None = None
     forced: bool = False
 
 
@@ -330,6 +336,8 @@ class GuardState:
     boot_id: str
     limits: Limits
     now: Stamp
+    former_limits: Limits | None = None
+    """Figures in force before a change, until both copies of the own slot carry the new ones."""
     lease: Lease = Lease.BOOTING
     because: Text = NOTHING_SAID
     otherwise: Text = NOTHING_SAID
@@ -346,6 +354,8 @@ class GuardState:
     rewritten: int = 0
     """How many times the own slot was written whole in this life of the guard; both copies after two."""
     round_due_s: float = 0.0
+    hurry_until_s: float = 0.0
+    """Moment by CLOCK_MONOTONIC_RAW until which rounds follow each other without pause: something is being moved."""
     disk_trouble: Text = NOTHING_SAID
     amnesia: bool = False
     intruder: bool = False
@@ -360,6 +370,8 @@ class GuardState:
     peer: Slot | None = None
     peer_mark: bytes | None = None
     peer_blank: bool = False
+    peer_doubtful: bool = False
+    """Whether the last read gave no record of the peer, or one older than the newest known: `peer` is the newest."""
     peer_since: Stamp | None = None
     claim: Claim = NO_CLAIM
     claim_since: Stamp | None = None
@@ -376,10 +388,14 @@ class GuardState:
     fed_s: float = float("-inf")
     ending_since: Stamp | None = None
     ending_view: int = 0
+    """Number of the first view that told servhad of the end of the lease."""
+    sweep: int = 0
+    sweep_quiet: bool = False
+    """Whether servhad could start nothing any more when the last emergency stop was ordered."""
+    daemon_killed: bool = False
     all_stopped: bool = False
     view: View = View()
     shutting_down: bool = False
-    flags: Flags = Flags()
 
     def tree(self, tree_id: int) -> Held:
         """Return what is remembered of tree `tree_id`."""

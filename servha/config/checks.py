@@ -108,7 +108,7 @@ def timing_sound(document: Document, broken: Broken) -> Iterator[Problem]:
     """The heartbeat's figures may be used together."""
     if any(path.startswith("timing") for path in broken):
         return
-    for because in document.timing.problems():
+    for because in document.timing.problems(leased=document.cluster.policy.leased):
         yield Problem("timing", because, say("the profiles manual and fast have figures that fit together"))
 
 

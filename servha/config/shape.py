@@ -61,6 +61,8 @@ class ClusterSection:
     id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
     policy: Policy = Policy.NONE
     references: tuple[str, ...] = ()
+    quorum_disk: Annotated[str, Meta(pattern="^(|/dev/[^\\s\\x00]{1,250})$")] = ""
+    """Device of the quorum disk (仲裁盘), the same name on both nodes, best one below /dev/disk/by-id."""
     language: Language = Language.CHINESE
 
 

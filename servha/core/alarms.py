@@ -6,11 +6,13 @@ is not decided here.
 
 from __future__ import annotations
 
-from servha.core.arbitration import Answer, Right
+from servha.core.arbitration import Answer, Guarded, Right
+from servha.core.lease import Lease, Sources
 from servha.core.membership import LinkHealth
-from servha.core.model import Goal, PeerHealth, Phase, Policy, Standing, TreeSpec
+from servha.core.model import Goal, PeerHealth, Phase, Standing, TreeSpec
+from servha.core.obligations import LEASE_ALARM_S
 from servha.core.placement import Side, Wish
-from servha.core.situations import peer_health, real_references, reference_answer, side_here
+from servha.core.situations import guarded, peer_health, real_references, reference_answer, side_here
 from servha.core.state import State, TreeState
 from servha.core.trees import Work
 from servha.core.words import Text, say
@@ -57,7 +59,9 @@ def _about_the_peer(state: State) -> Alarms:
 
 def _about_arbitration(state: State) -> Alarms:
     found: Alarms = {}
-    if state.cluster.policy is Policy.REFERENCE:
+    if state.cluster.policy.leased:
+        found |= _about_the_lease(state)
+    if state.cluster.policy.asks_reference:
         if not real_references(state):
             found["reference"] = (
                 "warning",
@@ -71,6 +75,45 @@ def _about_arbitration(state: State) -> Alarms:
             )
     if state.standing is Standing.ISOLATED and state.right in (Right.REFUSED, Right.LOST):
         found["isolated"] = ("error", state.right_because)
+    return found
+
+
+def _about_the_lease(state: State) -> Alarms:
+    found: Alarms = {}
+    view, cluster = state.view, state.cluster
+    if guarded(state) is Guarded.ABSENT:
+        found["guard"] = (
+            "error",
+            say("servha-guardd does not answer: nothing can be started or taken over here"),
+        )
+    if view is None:
+        return found
+    if not view.disk_ok and view.lease is not Lease.BOOTING:
+        found["quorum"] = (
+            "warning",
+            say("arbitration partly failed: {disk_trouble}", disk_trouble=view.disk_trouble),
+        )
+    lasts = state.now_s - state.lease_since_s >= LEASE_ALARM_S
+    contact = peer_health(state) is PeerHealth.ALIVE
+    if view.lease is Lease.DEGRADED and lasts and contact and view.sources is Sources.DISK:
+        found["lease"] = (
+            "warning",
+            say("{peer} does not renew this node's lease over the links", peer=cluster.peer),
+        )
+    if view.limits_differ:
+        found["limits"] = (
+            "error",
+            say(
+                "{peer} runs with other lease figures: no takeover until they are the same", peer=cluster.peer
+            ),
+        )
+    if view.lease in (Lease.LEASED, Lease.DEGRADED) and not view.watchdog:
+        found["watchdog"] = (
+            "warning",
+            say("there is no watchdog: nothing ends this node if it hangs while it holds a tree"),
+        )
+    if view.lease in (Lease.ENDING, Lease.RESET):
+        found["lease"] = ("error", view.because)
     return found
 
 

@@ -3,11 +3,10 @@
 Two tables. RIGHTS: may this node act without its peer at all. PERMITS: may it start this one tree now. Neither
 decides whether it should (placement.py) nor what it then becomes (rules.py).
 
-What is refused here: to read reachability as exclusion. Under the policies of this file (none, reference address)
-two live nodes that both reach the reference and not each other may both be entitled: guarantee level 0 and 1 of
-the arbitration design. That is why an answer from the peer's host, or from whoever holds a virtual address, blocks
-every automatic start, and why the level is shown. The quorum disk adds its own words to `Right`'s rows and removes
-that gap.
+With a quorum disk the right to one tree is the arbitration guard's to grant (lease.py): this file then only asks it,
+and obeys. Without one, reachability is all there is, and it is not exclusion: two live nodes that both reach the
+reference address and not each other may both be entitled (guarantee level 0 and 1 of the arbitration design). That
+is why, there, an answer from the peer's host or from whoever holds a virtual address blocks every automatic start.
 """
 
 from __future__ import annotations
@@ -36,6 +35,24 @@ class Answer(StrEnum):
     UNKNOWN = "unknown"  # not asked long enough yet
     ANSWERS = "answers"
     SILENT = "silent"
+
+
+class Guarded(StrEnum):
+    """What the arbitration guard says of the node's lease."""
+
+    NOT_NEEDED = "not-needed"  # no quorum disk in the policy
+    UNKNOWN = "unknown"  # it has not answered yet
+    ABSENT = "absent"  # it has not answered for too long
+    LIVES = "lives"
+    ENDED = "ended"
+
+
+class Granted(StrEnum):
+    """Whether the arbitration guard lets one tree start here."""
+
+    NOT_NEEDED = "not-needed"
+    NO = "no"
+    YES = "yes"
 
 
 class Right(StrEnum):
@@ -101,6 +118,7 @@ class Hearing:
     """Everything the node's right depends on, in words."""
 
     policy: Policy
+    guard: Guarded
     peer: PeerHealth
     boot_wait_over: bool
     holds: bool
@@ -110,7 +128,33 @@ class Hearing:
 
 SILENCE = frozenset({PeerHealth.LOST, PeerHealth.UNHEARD})
 
+ASKS_REFERENCE = frozenset({Policy.REFERENCE, Policy.BOTH})
+
 RIGHTS: tuple[Row[Right], ...] = (
+    # With a quorum disk nothing goes without a living lease.
+    Row(
+        "lease-ended",
+        {"guard": Guarded.ENDED, "holds": True},
+        Right.LOST,
+        "{lease_because}",
+        "{lease_otherwise}",
+    ),
+    Row("lease-ending", {"guard": Guarded.ENDED}, Right.REFUSED, "{lease_because}", "{lease_otherwise}"),
+    Row(
+        "unguarded-owner",
+        {"guard": Guarded.ABSENT, "holds": True},
+        Right.LOST,
+        "servha-guardd has not answered for {guard_grace_s} s: nobody renews the lease",
+        "an answer of servha-guardd would have let it continue",
+    ),
+    Row(
+        "unguarded",
+        {"guard": Guarded.ABSENT},
+        Right.REFUSED,
+        "servha-guardd does not answer: nobody can ask the quorum disk",
+        "an answer of servha-guardd would have allowed to ask",
+    ),
+    Row("guard-expected", {"guard": Guarded.UNKNOWN}, Right.PENDING, "servha-guardd has not answered yet"),
     Row("alone", {"peer": PeerHealth.ABSENT}, Right.GRANTED, "this cluster has only one node"),
     Row(
         "in-contact",
@@ -147,16 +191,22 @@ RIGHTS: tuple[Row[Right], ...] = (
     ),
     Row(
         "cut-off",
-        {"policy": Policy.REFERENCE, "peer": SILENCE, "reference": Answer.SILENT},
+        {"policy": ASKS_REFERENCE, "peer": SILENCE, "reference": Answer.SILENT},
         Right.REFUSED,
         "{peer} is silent and no reference address answers: this node may be the one that is cut off",
         "an answer from {references} would have let it take over",
     ),
     Row(
         "asking-references",
-        {"policy": Policy.REFERENCE, "peer": SILENCE, "reference": Answer.UNKNOWN},
+        {"policy": ASKS_REFERENCE, "peer": SILENCE, "reference": Answer.UNKNOWN},
         Right.PENDING,
         "{peer} is silent; the reference addresses are being asked",
+    ),
+    Row(
+        "disk-decides",
+        {"guard": Guarded.LIVES, "peer": SILENCE},
+        Right.GRANTED,
+        "{peer} is silent on every link; the quorum disk decides",
     ),
     Row(
         "host-answers",
@@ -200,12 +250,36 @@ class Petition:
     right: Right
     there: There
     addresses: Answer
+    granted: Granted = Granted.NOT_NEEDED
+    forced: bool = False
+    """Whether an administrator confirmed, by typing its name, that the silent peer is off."""
 
+
+ALONE = frozenset({Right.PENDING, Right.GRANTED, Right.REFUSED})
 
 PERMITS: tuple[Row[Permit], ...] = (
     Row("right-lost", {"right": Right.LOST}, Permit.MUST_STOP, "{right_because}"),
+    Row(
+        "forced",
+        {"right": ALONE, "granted": Granted.NOT_NEEDED, "forced": True},
+        Permit.YES,
+        "an administrator confirmed that {peer} is off",
+    ),
+    Row(
+        "ask-by-force",
+        {"right": ALONE, "granted": Granted.NO, "forced": True},
+        Permit.ASK,
+        "an administrator confirmed that {peer} is off; {entry_because}",
+        "{entry_otherwise}",
+    ),
     Row("refused", {"right": Right.REFUSED}, Permit.NO, "{right_because}"),
     Row("pending", {"right": Right.PENDING}, Permit.WAIT, "{right_because}"),
+    Row(
+        "held",
+        {"granted": Granted.YES},
+        Permit.YES,
+        "this node holds it on the quorum disk under ownership number {entry_ownership}",
+    ),
     Row("peer-holds", {"right": Right.CONSENT, "there": There.HOLDS}, Permit.NO, "{peer} holds it"),
     Row(
         "peer-first",
@@ -213,6 +287,7 @@ PERMITS: tuple[Row[Permit], ...] = (
         Permit.NO,
         "{peer} is about to start it and goes first",
     ),
+    Row("ask-disk", {"granted": Granted.NO}, Permit.ASK, "{entry_because}", "{entry_otherwise}"),
     Row(
         "resigned",
         {"right": Right.CONSENT, "there": There.RESIGNED},
@@ -246,19 +321,48 @@ class Guarantee:
     text: Text
 
 
-def guarantee(policy: Policy) -> Guarantee:
-    """Return the level that follows from the policy alone; disks, watchdogs and reservations will raise it."""
-    if policy is Policy.NONE:
-        return Guarantee(
-            0,
-            say(
-                "level 0: nothing is guaranteed; both nodes run the trees when every link between them breaks"
-            ),
-        )
-    return Guarantee(
-        1,
-        say(
-            "level 1: best effort; both nodes may run the trees when they reach the reference address and no address"
-            " of each other"
-        ),
-    )
+def guarantee(
+    policy: Policy, watchdog: str = "", *, guarded: bool = True, reservations: bool = False
+) -> Guarantee:
+    """Return what policy, watchdog and reservations together can promise.
+
+    `watchdog` is the name its driver gives itself, empty for none; `guarded` whether servha-guardd answers.
+    """
+    level = _level(policy, watchdog, guarded=guarded, reservations=reservations)
+    return Guarantee(level, LEVELS[level])
+
+
+def _level(policy: Policy, watchdog: str, *, guarded: bool, reservations: bool) -> int:
+    if policy is Policy.NONE or (policy.leased and not guarded):
+        return 0
+    if not policy.leased:
+        return 1
+    if not watchdog:
+        return 2
+    if watchdog == SOFTDOG:
+        return 3
+    return 5 if reservations else 4
+
+
+SOFTDOG = "Software Watchdog"
+"""How the kernel's own software watchdog names itself; every other one counts while the kernel hangs."""
+
+LEVELS = (
+    say("level 0: nothing is guaranteed; both nodes run the trees when every link between them breaks"),
+    say(
+        "level 1: best effort; both nodes may run the trees when they reach the reference address and no address of"
+        " each other"
+    ),
+    say(
+        "level 2: one node at a time as long as both kernels work and servha-guardd is scheduled in time; without a"
+        " watchdog nothing ends a node that hangs"
+    ),
+    say(
+        "level 3: one node at a time through every crash, pause and stall of programs and disks; the software watchdog"
+        " does not end a kernel that hangs with its interrupts off"
+    ),
+    say(
+        "level 4: one node at a time also when a kernel hangs; only a paused or migrated virtual machine may overlap"
+    ),
+    say("level 5: one node at a time; data on shared disks is never written by two, whatever happens"),
+)

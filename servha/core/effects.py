@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from servha.core.guard_model import Asking
 from servha.core.model import JournalEntry, Order, Report
 from servha.core.words import Text
 
@@ -55,6 +56,13 @@ class ProbeTreeAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class AskGuard:
+    """Tell the arbitration guard everything this node asks of it."""
+
+    asking: Asking
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """Write to stable memory, before anything that follows: ownership number and order of one tree."""
 
@@ -98,6 +106,7 @@ Effect = (
     | ProbeReferences
     | ProbePeer
     | ProbeTreeAddresses
+    | AskGuard
     | Remember
     | Record
     | Raise

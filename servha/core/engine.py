@@ -16,6 +16,7 @@ from servha.core.events import (
     ActionFinished,
     BeatReceived,
     Event,
+    GuardTold,
     Leaving,
     OrderGiven,
     Remembered,
@@ -23,9 +24,18 @@ from servha.core.events import (
     Tick,
 )
 from servha.core.membership import membership_for
-from servha.core.model import Cluster, JournalEntry, PeerHealth, Phase, Policy, TreeSpec
-from servha.core.narrative import heard_changes, order_entry, outcome_entry, severity_of
-from servha.core.obligations import ROUNDING_S, SLOW_PROBE_S, beat, next_questions_s, questions, tree_work
+from servha.core.model import Cluster, JournalEntry, PeerHealth, Phase, TreeSpec
+from servha.core.narrative import heard_changes, lease_changes, order_entry, outcome_entry, severity_of
+from servha.core.obligations import (
+    ROUNDING_S,
+    SLOW_PROBE_S,
+    ask_guard,
+    beat,
+    lease_moments,
+    next_questions_s,
+    questions,
+    tree_work,
+)
 from servha.core.placement import PLACEMENT, Side
 from servha.core.remember import configured, remember, with_tree
 from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
@@ -45,7 +55,7 @@ from servha.core.situations import (
 from servha.core.state import State, TreeState
 from servha.core.table import fill, first_match
 from servha.core.transitions import entered
-from servha.core.words import Text, Value
+from servha.core.words import NOTHING_SAID, Text, Value
 
 SETTLE_COUNT_MAX = 8
 """How often the tables are walked for one event; each walk follows from a change made by the one before."""
@@ -85,7 +95,7 @@ class Engine:
         else:
             self._think(event, out)
             self._decide_at_s = self._next_decision_s()
-        for obligation in (questions, beat):
+        for obligation in (ask_guard, questions, beat):
             self.state, effects = obligation(self.state)
             out.extend(effects)
         beat_due_s = self.state.beat_due_s if self.state.cluster.peer else float("inf")
@@ -136,6 +146,8 @@ class Engine:
         boot_over_s = state.started_s + state.cluster.timing.first_start_s
         if boot_over_s > self._thought_s:
             moments.append(boot_over_s)
+        if state.cluster.policy.leased:
+            moments.extend(m for m in lease_moments(state) if m > self._thought_s)
         for spec in state.cluster.trees:
             tree = state.tree(spec.name)
             if tree is None or not tree.phase.holds:
@@ -186,6 +198,8 @@ class Engine:
                 known = before.tree(tree.name)
                 if known is not None and known.order != tree.order:
                     out.append(Remember(tree.name, tree.ownership, tree.order))
+        elif isinstance(event, GuardTold):
+            out.extend(Record(entry) for entry in lease_changes(before, self.state))
         elif isinstance(event, Leaving):
             self.state = replace(self.state, beat_due_s=self.state.now_s)
 
@@ -220,7 +234,7 @@ class Engine:
 
     def _decide_standing(self, out: list[Effect]) -> None:
         state = self.state
-        if state.cluster.policy is Policy.REFERENCE and reference_answer(state) is Answer.SILENT:
+        if state.cluster.policy.asks_reference and reference_answer(state) is Answer.SILENT:
             state = replace(state, cut_off_until_s=state.now_s)
         row = first_match(RIGHTS, hearing(state))
         said = values(state)
@@ -318,6 +332,12 @@ class Engine:
         worn = worn_resource(state, spec, tree)
         limits = next((r for r in spec.resources if r.name == worn), None)
         said["tree"] = spec.name
+        if state.view is not None:
+            entry = state.view.entry(spec.id)
+            said["entry_because"], said["entry_otherwise"] = entry.because, entry.otherwise
+            said["entry_ownership"] = entry.ownership
+        else:
+            said["entry_because"] = said["entry_otherwise"] = NOTHING_SAID
         said["failure"] = against if against.template else tree.failure
         said["held_by"] = tree.addresses.answered_by
         said["hold_down_s"] = round(spec.hold_down_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from servha.core.guard_model import View
 from servha.core.model import Action, Cluster, Order, Phase, Report, ResourceState, Step
 from servha.core.words import Text
 
@@ -131,6 +132,14 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardTold:
+    """The arbitration guard told everything again, or (`view` None) its side of the socket is closed."""
+
+    now_s: float
+    view: View | None
+
+
+@dataclass(frozen=True, slots=True)
 class Leaving:
     """The daemon is asked to end: `stop_trees` says whether what runs is stopped first or left running (detach)."""
 
@@ -150,5 +159,6 @@ Event = (
     | OrderGiven
     | ConfigChanged
     | Remembered
+    | GuardTold
     | Leaving
 )

@@ -264,7 +264,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Write a line to the system's own log: servhad may not be there to tell the story."""
+    """Write a line to the system's own log: servhad may not be there."""
 
     severity: str
     text: Text
@@ -355,7 +355,7 @@ class GuardState:
     """How many times the own slot was written whole in this life of the guard; both copies after two."""
     round_due_s: float = 0.0
     hurry_until_s: float = 0.0
-    """Moment by CLOCK_MONOTONIC_RAW until which rounds follow each other without pause: something is being moved."""
+    """Moment by CLOCK_MONOTONIC_RAW until which rounds follow each other without pause."""
     disk_trouble: Text = NOTHING_SAID
     amnesia: bool = False
     intruder: bool = False

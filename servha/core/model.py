@@ -130,6 +130,8 @@ class Order:
     goal: Goal = Goal.RUN
     pin: str = ""
     """Node on which a manual start or move placed it (reading A15); empty when placement is free."""
+    forced: bool = False
+    """Whether an administrator typed the peer's name to say that it is off. Holds on the node it was said to."""
 
 
 # --- what a node says of itself -------------------------------------------------------------------------------

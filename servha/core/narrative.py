@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from servha.core.events import ActionFinished, ResourceReported
+from servha.core.lease import Lease
 from servha.core.membership import LinkHealth
 from servha.core.model import Action, Fact, Goal, JournalEntry, PeerHealth, ResourceState, Step
 from servha.core.situations import facts
@@ -75,6 +76,32 @@ def heard_changes(state: State, links: LinkWords, peer: PeerHealth) -> list[Jour
                     state, f"peer {name}", state.peer_word, peer, f"peer/{peer}", told[1], told[0], facts_now
                 )
             )
+    return entries
+
+
+def lease_changes(before: State, after: State) -> list[JournalEntry]:
+    """Return what there is to tell about the arbitration guard and the node's lease."""
+    was, now = before.view, after.view
+    if now is None:
+        if was is None:
+            return []
+        text = say(
+            "servha-guardd does not answer; its watchdog ends this node unless a new one takes over in time"
+        )
+        return [_entry(after, "lease", was.lease, "unknown", "lease/unguarded", text, "warning")]
+    entries = []
+    held = {Lease.LEASED, Lease.DEGRADED}
+    if was is None or (was.lease is not now.lease and not (was.lease in held and now.lease in held)):
+        told = {Lease.ENDING: "error", Lease.RESET: "error"}.get(now.lease, "info")
+        entry = _entry(after, "lease", was.lease if was else "unknown", now.lease, "lease", now.because, told)
+        entries.append(replace(entry, otherwise=now.otherwise))
+    if was is not None and was.disk_ok is not now.disk_ok:
+        text = say("the quorum disk works") if now.disk_ok else now.disk_trouble
+        word = "works" if now.disk_ok else "trouble"
+        severity = "cleared" if now.disk_ok else "warning"
+        entries.append(
+            _entry(after, "quorum disk", "works" if was.disk_ok else "trouble", word, "disk", text, severity)
+        )
     return entries
 
 

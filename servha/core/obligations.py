@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from servha.core.arbitration import Right
+from servha.core.arbitration import Answer, Right
 from servha.core.effects import (
+    AskGuard,
     Effect,
     ProbePeer,
     ProbeReferences,
@@ -18,10 +19,20 @@ from servha.core.effects import (
     StartResource,
     StopResource,
 )
-from servha.core.model import Action, PeerHealth, Phase, Policy, Step, TreeSpec
+from servha.core.guard_model import Asking, TreeAsked
+from servha.core.lease import Asked
+from servha.core.model import Action, PeerHealth, Phase, Step, TreeSpec
 from servha.core.placement import Wish
 from servha.core.remember import with_step, with_tree
-from servha.core.situations import real_references, report, silence_since_s, worn_resource
+from servha.core.situations import (
+    GUARD_GRACE_S,
+    peer_health,
+    real_references,
+    reference_answer,
+    report,
+    silence_since_s,
+    worn_resource,
+)
 from servha.core.state import State, TreeState
 from servha.core.trees import next_down, next_up
 
@@ -32,6 +43,9 @@ FAST_PROBE_S = 0.04
 """Shortest period of asking: several answers fit into the time in which silence becomes death."""
 
 ROUNDING_S = 1e-9
+
+LEASE_ALARM_S = 3.0
+"""How long the lease may be renewed by one of its two sources only before that is an alarm."""
 
 Obliged = tuple[State, list[Effect]]
 
@@ -77,9 +91,53 @@ def _addresses_known_free(state: State, tree: TreeState) -> bool:
     )
 
 
+ASKED = {
+    Phase.OFF: Asked.OFF,
+    Phase.WANTED: Asked.WANT,
+    Phase.STARTING: Asked.RUN,
+    Phase.RUNNING: Asked.RUN,
+    Phase.STOPPING: Asked.RUN,
+    Phase.STOP_FAILED: Asked.STUCK,
+}
+
+
+def ask_guard(state: State) -> Obliged:
+    """Tell the arbitration guard everything again when something in it is new."""
+    if not state.cluster.policy.leased:
+        return state, []
+    peer = peer_health(state)
+    asking = Asking(
+        trees=tuple(
+            _asked(state, spec, tree) for spec in state.cluster.trees if (tree := state.tree(spec.name))
+        ),
+        peer_silent=peer in (PeerHealth.LOST, PeerHealth.UNHEARD, PeerHealth.LEFT, PeerHealth.ABSENT),
+        reference_ok=reference_answer(state) in (Answer.ANSWERS, Answer.NOBODY_TO_ASK),
+        detached=state.leaving and not state.stopping,
+        seen=state.view.number if state.view else 0,
+        peer=state.cluster.peer,
+    )
+    if asking == state.asked:
+        return state, []
+    return replace(state, asked=asking), [AskGuard(asking)]
+
+
+def _asked(state: State, spec: TreeSpec, tree: TreeState) -> TreeAsked:
+    pin, us = tree.order.pin, state.cluster.us
+    place = spec.hosts.index(us) if us in spec.hosts else len(spec.hosts)
+    rank = place + 1 if not pin else 0 if pin == us else len(spec.hosts) + 1
+    forced = tree.order.forced and tree.phase is not Phase.OFF
+    return TreeAsked(spec.id, ASKED[tree.phase], tree.ownership, rank, forced, spec.name)
+
+
+def lease_moments(state: State) -> tuple[float, ...]:
+    """Return when time alone may change what the lease means to this node."""
+    lost_s = max(state.guard_lost_s, state.started_s) + GUARD_GRACE_S
+    return (lost_s, state.lease_since_s + LEASE_ALARM_S)
+
+
 def next_questions_s(state: State) -> float:
     """Return when the wire has to be asked next; infinity while there is nothing to ask."""
-    if state.cluster.policy is not Policy.REFERENCE and not _peer_is_quiet(state):
+    if not state.cluster.policy.asks_reference and not _peer_is_quiet(state):
         return float("inf")
     if _peer_is_quiet(state) and state.probed_s < state.silent_since_s:
         return state.now_s

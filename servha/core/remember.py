@@ -13,6 +13,7 @@ from servha.core.events import (
     BeatReceived,
     ConfigChanged,
     Event,
+    GuardTold,
     Leaving,
     LinkCarrier,
     OrderGiven,
@@ -96,6 +97,11 @@ def remember(state: State, event: Event) -> State:
                     )
                     state = with_tree(state, found)
             return state
+        case GuardTold(view=view):
+            was = state.view.lease if state.view else None
+            lost_s = now_s if view is None and state.view is not None else state.guard_lost_s
+            since_s = state.lease_since_s if view and view.lease is was else now_s
+            return replace(state, view=view, guard_lost_s=lost_s, lease_since_s=since_s)
         case Leaving(stop_trees=stop_trees):
             return replace(state, leaving=True, stopping=stop_trees)
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 from servha.core.arbitration import (
     REFERENCE_MISS_COUNT,
     Answer,
+    Granted,
+    Guarded,
     Hearing,
     Petition,
     Probe,
     There,
 )
+from servha.core.lease import Lease
 from servha.core.membership import LinkHealth
 from servha.core.model import (
     Fact,
@@ -21,7 +24,6 @@ from servha.core.model import (
     Parked,
     PeerHealth,
     Phase,
-    Policy,
     Report,
     Standing,
     TreeReport,
@@ -30,7 +32,7 @@ from servha.core.model import (
 from servha.core.placement import Holder, Pin, Question, Side
 from servha.core.state import State, TreeState
 from servha.core.trees import recent
-from servha.core.words import Text, Value, say
+from servha.core.words import NOTHING_SAID, Text, Value, say
 
 PROBE_FRESH_S = 10.0
 """What was asked on the wire longer ago than this says nothing any more."""
@@ -40,6 +42,9 @@ REFERENCE_DWELL_S = 10.0
 
 SWITCH_PAUSE_S = 60.0
 """Least time between two moves that no order asked for and no failure forced."""
+
+GUARD_GRACE_S = 3.0
+"""How long servha-guardd may be away: a new one has adopted what runs by then, or its watchdog has ended the node."""
 
 CONTACT = (PeerHealth.ALIVE, PeerHealth.SUSPECT)
 SILENCE = (PeerHealth.LOST, PeerHealth.UNHEARD)
@@ -81,10 +86,28 @@ def reference_answer(state: State) -> Answer:
     return Answer.SILENT if all(w is Answer.SILENT for w in words) else Answer.UNKNOWN
 
 
+def guarded(state: State) -> Guarded:
+    """Return what the arbitration guard says of the node's lease."""
+    if not state.cluster.policy.leased:
+        return Guarded.NOT_NEEDED
+    if state.view is None:
+        lost_s = max(state.guard_lost_s, state.started_s)
+        return Guarded.ABSENT if state.now_s - lost_s >= GUARD_GRACE_S else Guarded.UNKNOWN
+    return Guarded.ENDED if state.view.lease in (Lease.ENDING, Lease.RESET) else Guarded.LIVES
+
+
+def granted(state: State, spec: TreeSpec) -> Granted:
+    """Return whether the arbitration guard lets the tree start here."""
+    if not state.cluster.policy.leased:
+        return Granted.NOT_NEEDED
+    return Granted.YES if state.view is not None and state.view.entry(spec.id).granted else Granted.NO
+
+
 def hearing(state: State) -> Hearing:
     """Return what this node's right depends on."""
     return Hearing(
         policy=state.cluster.policy,
+        guard=guarded(state),
         peer=peer_health(state),
         boot_wait_over=state.now_s - state.started_s >= state.cluster.timing.first_start_s,
         holds=bool(state.holds),
@@ -135,7 +158,13 @@ def petition(state: State, spec: TreeSpec, tree: TreeState) -> Petition:
         addresses = (
             Answer.NOBODY_TO_ASK
         )  # nobody else can be running it; starting an address asks once more anyway
-    return Petition(right=state.right, there=there(state, spec, tree), addresses=addresses)
+    return Petition(
+        right=state.right,
+        there=there(state, spec, tree),
+        addresses=addresses,
+        granted=granted(state, spec),
+        forced=tree.order.forced and peer_health(state) in SILENCE,
+    )
 
 
 def worn_resource(state: State, spec: TreeSpec, tree: TreeState) -> str:
@@ -161,15 +190,25 @@ def _reference_says_go(state: State, tree: TreeState) -> bool:
     What runs here is given up for that only after a while, and not twice in a short time.
     """
     report = state.membership.report
-    if state.cluster.policy is not Policy.REFERENCE or report is None or not report.reference_ok:
+    if not state.cluster.policy.asks_reference or reference_answer(state) is not Answer.SILENT:
         return False
-    if peer_health(state) is not PeerHealth.ALIVE or reference_answer(state) is not Answer.SILENT:
+    if tree.phase.holds and _peer_reaches_by_disk(state):
+        return True
+    if report is None or not report.reference_ok:
+        return False
+    if peer_health(state) is not PeerHealth.ALIVE:
         return False
     return not tree.phase.holds or (
         tree.there_fit_since_s is not None
         and state.now_s - tree.there_fit_since_s >= REFERENCE_DWELL_S
         and state.now_s - tree.moved_s >= SWITCH_PAUSE_S
     )
+
+
+def _peer_reaches_by_disk(state: State) -> bool:
+    """Return whether the peer, silent on every link, lives on the quorum disk and reaches a reference address."""
+    view = state.view
+    return view is not None and peer_health(state) in SILENCE and view.peer_moves and view.peer_reference_ok
 
 
 def side_here(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Side, Text]:
@@ -189,6 +228,10 @@ def side_here(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Side, Text
             count=len(stops),
             window_s=round(resource.abnormal_stop_window_s),
         )
+    if not tree.phase.holds and guarded(state) is Guarded.LIVES and state.view and not state.view.disk_ok:
+        return Side.UNFIT, say(
+            "the quorum disk cannot be used here: {disk_trouble}", disk_trouble=state.view.disk_trouble
+        )
     if tree.fitness is Fitness.UNFIT:
         name, finding = next((n, f) for n, f in tree.findings if f.state.value in ("running", "failed"))
         return Side.UNFIT, say(
@@ -206,7 +249,8 @@ def side_there(state: State, spec: TreeSpec) -> Side:
     if state.cluster.peer not in spec.hosts:
         return Side.NO_HOST
     if peer_health(state) not in CONTACT:
-        return Side.GONE
+        reaches = _peer_reaches_by_disk(state) and reference_answer(state) is Answer.SILENT
+        return Side.FIT if reaches else Side.GONE
     if _has_resigned(state):
         return Side.UNFIT
     told = their_side(state, spec)
@@ -236,6 +280,8 @@ def question(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Question, T
         holder = Holder.US
     elif their_side(state, spec).phase.holds and peer_health(state) is not PeerHealth.LEFT:
         holder = Holder.PEER
+    elif state.view is not None and state.view.peer_entry(spec.id).entry.holds:
+        holder = Holder.PEER  # the quorum disk remembers it, also over our own reboot
     else:
         holder = Holder.NOBODY
     pin = Pin.FREE
@@ -281,6 +327,9 @@ def values(state: State) -> dict[str, Value]:
         "first_start_s": round(state.cluster.timing.first_start_s, 3),
         "held": ", ".join(state.holds),
         "right_because": state.right_because,
+        "guard_grace_s": round(GUARD_GRACE_S),
+        "lease_because": state.view.because if state.view else NOTHING_SAID,
+        "lease_otherwise": state.view.otherwise if state.view else NOTHING_SAID,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from servha.core.arbitration import Probe, Right
+from servha.core.guard_model import Asking, View
 from servha.core.membership import LinkHealth, Membership
 from servha.core.model import (
     Cluster,
@@ -121,6 +122,13 @@ class State:
     """Last moment at which no reference address answered: silence heard before that may have been our own."""
     probed_s: float = float("-inf")
     trees: tuple[TreeState, ...] = ()
+    view: View | None = None
+    """What the arbitration guard told last; None while it is not connected."""
+    guard_lost_s: float = float("-inf")
+    """Since when the guard is not connected."""
+    lease_since_s: float = float("-inf")
+    """Since when the lease is what it is."""
+    asked: Asking | None = None
     leaving: bool = False
     """The daemon is going away."""
     stopping: bool = False

@@ -39,12 +39,17 @@ def entered(state: State, spec: TreeSpec, tree: TreeState, row: Row[Phase], here
 
 
 def _numbered(state: State, spec: TreeSpec, tree: TreeState) -> TreeState:
-    """Give it a number that was never held or wanted before, here or there."""
+    """Give it a number that was never held or wanted before, here or there; with a quorum disk the guard gives it."""
+    if state.cluster.policy.leased and state.view is not None and state.view.entry(spec.id).granted:
+        return replace(tree, ownership=state.view.entry(spec.id).ownership)
+    if state.cluster.policy.leased:
+        return tree
     return replace(tree, ownership=max(tree.ownership, their_side(state, spec).ownership) + 1)
 
 
 def _starting(state: State, spec: TreeSpec, tree: TreeState, *, announced: bool) -> TreeState:
-    changed = tree if announced else _numbered(state, spec, tree)
+    leased = state.cluster.policy.leased
+    changed = tree if announced and not leased else _numbered(state, spec, tree)
     changed = replace(changed, moved_s=state.now_s, stops_s=(), failure=NOTHING_SAID, proven=frozenset())
     if tree.order.pin and tree.order.pin != state.cluster.us:
         # The node it was placed on has failed: the pin is gone with it (reading A15).

@@ -10,8 +10,9 @@ version, so that a node of another version is recognised, and only believed to b
      0  "SHB1"  4 u8 version  5 u8 kind  6 u8 sender id  7 u8 key id  8 u32 cluster  12 u16 link  14 u16 zero
     16  session of the sender (16)   32 u64 counter
     40  the receiver's session as the sender knows it (16), boot id (16), standing, flags, generation,
-        configuration digest (8), links heard (8 x u16), room for the lease ping (33), number of trees,
-        then 20 bytes a tree
+        configuration digest (8), links heard (8 x u16), lease line (33: u64 generation and u64 token of our ping,
+        u8 whether a ping is answered by a promise, u64 generation and u64 token of that ping), number of trees,
+        then 20 bytes a tree. A lease datagram is a beat with no trees: only its lease line counts.
     end HMAC-SHA256 over everything before it, first 16 bytes
 
 A link travels as a tag made from its name and not as its place in the list, so that two nodes that have a
@@ -40,7 +41,7 @@ NO_SESSION = bytes(SESSION_SIZE)
 
 _SEAL_SIZE = 16
 _HEADER = struct.Struct("<4sBBBBIHH16sQ")
-_BODY = struct.Struct("<16s16sBBQ8s8H33xB")
+_BODY = struct.Struct("<16s16sBBQ8s8HQQBQQB")
 _TREE = struct.Struct("<IBBBBQI")
 _SIZE_LEAST = _HEADER.size + _SEAL_SIZE
 
@@ -74,6 +75,7 @@ class Kind(IntEnum):
     BEAT = 1
     HELLO = 2  # "I have not yet heard a beat of yours that names my session: please answer"
     BYE = 3  # the last beats of a daemon that goes away
+    LEASE = 4  # between two beats: only the lease line counts
 
 
 class Reason(StrEnum):
@@ -102,6 +104,23 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseLine:
+    """What the arbitration guards of both nodes say to each other: our ping, and our promise that answers theirs.
+
+    A token stands for the moment its ping was sent and is opaque to the other side; 0 is no ping.
+    """
+
+    ping_generation: int = 0
+    ping_token: int = 0
+    promises: bool = False
+    promised_generation: int = 0
+    promised_token: int = 0
+
+
+NO_LEASE = LeaseLine()
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """One beat, its seal found right. Sessions have 16 bytes; `echo` is NO_SESSION where none is known."""
 
@@ -112,6 +131,7 @@ class Beat:
     echo: bytes
     report: Report
     key_id: int = 0
+    lease: LeaseLine = NO_LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +181,7 @@ def encode(beat: Beat, roster: Roster) -> bytes:
 
     ValueError, and what is wrong, for a report that no configuration could have given.
     """
-    report = beat.report
+    report, lease = beat.report, beat.lease
     boot, dot, session = report.incarnation.partition(".")
     if dot != "." or session != beat.session.hex() or len(boot) != 32:
         raise ValueError(
@@ -199,6 +219,11 @@ def encode(beat: Beat, roster: Roster) -> bytes:
                 bytes.fromhex(report.config_digest),
                 *heard,
                 *(0,) * (LINKS_MAX - len(heard)),
+                lease.ping_generation,
+                lease.ping_token,
+                lease.promises,
+                lease.promised_generation,
+                lease.promised_token,
                 len(report.trees),
             ),
         ]
@@ -233,8 +258,8 @@ def decode(datagram: bytes, roster: Roster) -> Beat | Reject:
     if link is None:
         return Reject(Reason.LINK)
     try:
-        echo, report = _read_report(datagram, node, session, roster)
-        return Beat(Kind(kind), link, session, counter, echo, report, key_id)
+        echo, report, lease = _read_report(datagram, node, session, roster)
+        return Beat(Kind(kind), link, session, counter, echo, report, key_id, lease)
     except (struct.error, IndexError, ValueError):
         return Reject(Reason.MALFORMED)
 
@@ -260,11 +285,12 @@ def _refusal(datagram: bytes, roster: Roster) -> Reject | None:
     return None if version == VERSION else Reject(Reason.VERSION, version)
 
 
-def _read_report(datagram: bytes, node: str, session: bytes, roster: Roster) -> tuple[bytes, Report]:
+def _read_report(
+    datagram: bytes, node: str, session: bytes, roster: Roster
+) -> tuple[bytes, Report, LeaseLine]:
     """Read what follows the header; struct.error, IndexError or ValueError when it is not a report."""
-    echo, boot, standing, flags, generation, digest, *heard, tree_count = _BODY.unpack_from(
-        datagram, _HEADER.size
-    )
+    echo, boot, standing, flags, generation, digest, *heard = _BODY.unpack_from(datagram, _HEADER.size)
+    *heard, ping_generation, ping_token, promises, promised_generation, promised_token, tree_count = heard
     start = _HEADER.size + _BODY.size
     if tree_count > TREES_MAX or len(datagram) != start + tree_count * _TREE.size + _SEAL_SIZE:
         raise ValueError("the length does not fit the number of trees")
@@ -272,7 +298,10 @@ def _read_report(datagram: bytes, node: str, session: bytes, roster: Roster) -> 
     links = roster.links_by_tag
     records = (datagram[at : at + _TREE.size] for at in range(start, len(datagram) - _SEAL_SIZE, _TREE.size))
     trees = tuple(_read_tree(record, names) for record in records)
-    return echo, Report(
+    if promises > 1:
+        raise ValueError("a promise is given or not")
+    lease = LeaseLine(ping_generation, ping_token, bool(promises), promised_generation, promised_token)
+    report = Report(
         node=node,
         incarnation=f"{boot.hex()}.{session.hex()}",
         standing=_STANDINGS[standing],
@@ -283,6 +312,7 @@ def _read_report(datagram: bytes, node: str, session: bytes, roster: Roster) -> 
         config_digest="" if digest == bytes(8) else digest.hex(),
         trees=trees,
     )
+    return echo, report, lease
 
 
 @lru_cache(maxsize=4 * TREES_MAX)

@@ -15,16 +15,18 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from servha.core.model import Report
 from servha.core.words import NOTHING_SAID, Text, say
 from servha.wire.beat import (
+    NO_LEASE,
     NO_SESSION,
     SESSION_SIZE,
     VERSION,
     Beat,
     Kind,
+    LeaseLine,
     Reason,
     Reject,
     Roster,
@@ -50,6 +52,9 @@ class Accepted:
     report: Report
     link: str
     answer: bool = False
+    lease: LeaseLine = NO_LEASE
+    lease_only: bool = False
+    """Whether it came between two beats: its report says nothing."""
     new_session: bool = False
     """True for the first beat of a life of the peer that we had not met."""
 
@@ -131,10 +136,16 @@ class Conversation:
         self._roster = roster
         self._windows = {link: window for link, window in self._windows.items() if link in roster.links}
 
-    def compose(self, report: Report, link: str, *, bye: bool = False) -> bytes:
+    def compose(self, report: Report, link: str, *, bye: bool = False, lease: LeaseLine = NO_LEASE) -> bytes:
         """Return the next datagram for `link`; `bye` in the last beats before the daemon ends."""
         kind = Kind.BYE if bye else Kind.BEAT if self._peer != NO_SESSION else Kind.HELLO
-        return self._write(report, link, kind, self._peer)
+        return self._write(report, link, kind, self._peer, lease)
+
+    def compose_lease(self, report: Report, link: str, lease: LeaseLine) -> bytes | None:
+        """Return a datagram that carries only `lease`; None while no peer has proven to be live."""
+        if self._peer == NO_SESSION:
+            return None
+        return self._write(replace(report, trees=()), link, Kind.LEASE, self._peer, lease)
 
     def answer(self, report: Report, link: str) -> bytes:
         """Return the datagram that tells whoever spoke last that we hear it, and asks for proof in return."""
@@ -169,7 +180,14 @@ class Conversation:
             return self._reject(Reason.REPLAYED)
         self.accepted += 1
         wants_answer = beat.kind is Kind.HELLO and self._may_answer(link, now_s)
-        return Accepted(beat.report, link, answer=wants_answer, new_session=new_session)
+        return Accepted(
+            beat.report,
+            link,
+            answer=wants_answer,
+            lease=beat.lease,
+            lease_only=beat.kind is Kind.LEASE,
+            new_session=new_session,
+        )
 
     def _hear_stranger(self, beat: Beat, link: str, now_s: float) -> Answer | Rejected:
         """Take in a beat that does not repeat our session: a peer that has just started, or a recording.
@@ -200,10 +218,13 @@ class Conversation:
         self._answered_s[link] = now_s
         return True
 
-    def _write(self, report: Report, link: str, kind: Kind, echo: bytes) -> bytes:
+    def _write(
+        self, report: Report, link: str, kind: Kind, echo: bytes, lease: LeaseLine = NO_LEASE
+    ) -> bytes:
         self._counter += 1
         roster = self._roster
-        return encode(Beat(kind, link, self.session, self._counter, echo, report, roster.key_id), roster)
+        beat = Beat(kind, link, self.session, self._counter, echo, report, roster.key_id, lease)
+        return encode(beat, roster)
 
     def _reject(self, reason: Reason, detail: int = 0) -> Rejected:
         self.rejected[reason] += 1

@@ -13,9 +13,10 @@ from servha.config.document import Document
 from servha.core.events import BeatReceived
 from servha.core.model import Report
 from servha.core.words import NOTHING_SAID, Text
+from servha.daemon.leases import Leases
 from servha.daemon.loop import boottime_s
 from servha.links.udp import UdpLink
-from servha.wire.beat import Roster
+from servha.wire.beat import NO_LEASE, Roster
 from servha.wire.conversation import Accepted, Answer, Conversation, Rejected
 from servha.wire.keys import heartbeat_key
 
@@ -44,8 +45,10 @@ class Beats:
         session: bytes,
         happen: Callable[[BeatReceived], None],
         tell: Callable[[str, Text], None],
+        leases: Leases | None = None,
     ) -> None:
         self._us = us
+        self._leases = leases
         self._session = session
         self._happen = happen
         self._tell = tell
@@ -101,8 +104,19 @@ class Beats:
         self._report = report
         if self._conversation is None:
             return
+        lease = self._leases.line() if self._leases is not None else NO_LEASE
         for name, link in self._links.items():
-            link.send(self._conversation.compose(report, name, bye=report.leaving))
+            link.send(self._conversation.compose(report, name, bye=report.leaving, lease=lease))
+
+    def send_lease(self) -> None:
+        """Send the lease line alone, between two beats."""
+        if self._conversation is None or self._report is None or self._leases is None:
+            return
+        lease = self._leases.line()
+        for name, link in self._links.items():
+            datagram = self._conversation.compose_lease(self._report, name, lease)
+            if datagram is not None:
+                link.send(datagram)
 
     def close(self) -> None:
         """Close every link."""
@@ -116,9 +130,13 @@ class Beats:
         now_s = boottime_s()
         heard = self._conversation.receive(datagram, link, now_s)
         match heard:
-            case Accepted(report=report, answer=answer):
+            case Accepted(report=report, answer=answer, lease=lease):
                 if answer:
                     self._answer(link)
+                if self._leases is not None:
+                    self._leases.heard(lease)
+                if heard.lease_only:
+                    return
                 self._happen(BeatReceived(now_s, link, report))
             case Answer():
                 self._answer(link)

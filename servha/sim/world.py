@@ -1,8 +1,8 @@
-"""The hardware of a two-node cluster in virtual time: power, links, a switch, resources that take time.
+"""A whole two-node cluster in virtual time: both nodes run the real engine and the real guard on simulated hardware.
 
-Both nodes run the real engine; the world carries its effects out and brings events back, in order of virtual time,
-the same for the same seed. It checks by itself, at every step, that no tree is active twice where that is promised,
-and counts it where it is not (guarantee level 0 and 1). What a node should do is not decided here.
+The world keeps the clock, the power and the watchdogs, and hands everything else to what simulates it: network.py,
+disk.py, servhad.py, guardd.py. The same seed gives the same story. What an outside observer may never see is watched
+by witness.py. What a node should do is not decided here.
 """
 
 from __future__ import annotations
@@ -10,106 +10,70 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
-from servha.core import effects as fx
 from servha.core import events as ev
+from servha.core import guard_model as gm
 from servha.core.engine import Engine
-from servha.core.model import (
-    Action,
-    Cluster,
-    JournalEntry,
-    Order,
-    Phase,
-    Report,
-    ResourceState,
-    Step,
-    TreeSpec,
-)
-from servha.core.state import TreeState
+from servha.core.model import Cluster, Order, ResourceState, TreeSpec
+from servha.core.register import Slot
 from servha.core.words import say
-
-PUBLIC = "public"
-"""The link that runs over the network on which the virtual addresses live."""
+from servha.sim.disk import Disk
+from servha.sim.guardd import Guardd
+from servha.sim.machine import Behaviour, Machine, Power
+from servha.sim.network import Network
+from servha.sim.servhad import RELIVE_S, Servhad
+from servha.sim.witness import Witness
 
 STEP_COUNT_MAX = 2_000_000
 """Bound on simulated happenings in one run; more means that something never comes to rest."""
 
+REBOOT_S = 30.0
+"""What a machine takes from a reset to its daemons."""
 
-@dataclass
-class Behaviour:
-    """How one resource behaves on one node."""
-
-    start_s: float = 0.02
-    stop_s: float = 0.02
-    start_ok: bool = True
-    stop_ok: bool = True
-
-
-@dataclass
-class Machine:
-    """One simulated server: what survives a power cut, and what does not."""
-
-    cluster: Cluster
-    boot_number: int = 0
-    powered: bool = False
-    paused: bool = False
-    engine: Engine | None = None
-    daemon_up: bool = False
-    running: set[tuple[str, str]] = field(default_factory=set)
-    """Resources that really run on this machine, whatever the daemon believes."""
-    strays: set[tuple[str, str]] = field(default_factory=set)
-    """What somebody started by hand, past the daemon."""
-    memory: dict[str, tuple[int, Order]] = field(default_factory=dict)
-    volatile: dict[str, Phase] = field(default_factory=dict)
-    """What /run holds: the phase of each tree, lost with the power."""
-    peer_lives: list[str] = field(default_factory=list)
-    """Incarnations of the peer in the order in which they were met; beats of all but the last are refused."""
-    inbox: list[Callable[[], None]] = field(default_factory=list)
-    wake_id: int = 0
-    journal: list[JournalEntry] = field(default_factory=list)
-    alarms: dict[str, str] = field(default_factory=dict)
+SWEEP_S = 0.02
+"""Period in which an emergency stop looks for what is left."""
 
 
 class World:
-    """Two machines, their links, the public network, and a clock that only moves when something happens."""
+    """Two machines, what lies between them, and a clock that only moves when something happens."""
 
     def __init__(self, clusters: tuple[Cluster, Cluster], *, seed: int = 0) -> None:
         self.now_s = 0.0
         self.random = random.Random(seed)  # noqa: S311 - a simulation has to be repeatable
-        self.machines = {c.us: Machine(c) for c in clusters}
-        self.cut: set[tuple[str, str]] = set()
-        """(link, sender): nothing sent by `sender` on `link` arrives."""
-        self.muted: set[tuple[str, str]] = set()
-        """(link, sender): only beats do not arrive; the kernel's answers do."""
-        self.reference_cut: set[str] = set()
-        """Nodes that do not reach the reference addresses."""
-        self.public_cut: set[str] = set()
-        """Nodes that are off the public network: neither probes nor clients reach them there."""
-        self.foreign: dict[str, str] = {}
-        """Virtual address -> who else holds it."""
-        self.loss = 0.0
-        self.delay_s = 0.001
+        self.machines = {c.us: Machine(c, number) for number, c in enumerate(clusters)}
+        self.network = Network(self.machines)
+        self.disk = Disk(self.random, self.later)
+        self.witness = Witness(self.machines)
         self.behaviour: dict[tuple[str, str, str], Behaviour] = {}
-        self.ever_dual: list[tuple[float, str]] = []
-        self.owners: dict[str, list[tuple[float, frozenset[str]]]] = {}
+        self.reboot_s = REBOOT_S
+        self.told: list[tuple[float, str]] = []
+        """What the machines themselves did: resets."""
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._counter = 0
+        self.daemons = {name: Servhad(m, self) for name, m in self.machines.items()}
+        self.guards: dict[str, Guardd] = {}
+        if clusters[0].policy.leased:
+            self.witness.exclusive = True
+            for name, machine in self.machines.items():
+                daemon = self.daemons[name]
+                self.guards[name] = daemon.guard = Guardd(machine, self, self.disk, daemon)
 
     # --- the clock ------------------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> None:
         """Let `seconds` of virtual time pass."""
         until_s = self.now_s + seconds
+        queue = self._queue
         for _ in range(STEP_COUNT_MAX):
-            if not self._queue or self._queue[0][0] > until_s:
+            if not queue or queue[0][0] > until_s:
                 self.now_s = until_s
                 return
-            at_s, _, act = heapq.heappop(self._queue)
-            self.now_s = max(self.now_s, at_s)
+            at_s, _, act = heapq.heappop(queue)
+            if at_s > self.now_s:
+                self.now_s = at_s
             act()
-            self._look()
         raise RuntimeError(f"still busy after {STEP_COUNT_MAX} happenings at {self.now_s:.3f} s")
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -117,107 +81,182 @@ class World:
         self._counter += 1
         heapq.heappush(self._queue, (self.now_s + seconds, self._counter, act))
 
-    def _look(self) -> None:
-        """Note who really runs each tree; the world knows, whatever the nodes believe."""
-        names = {tree for m in self.machines.values() for tree, _ in m.running} | set(self.owners)
-        for name in names:
-            now = frozenset(
-                node
-                for node, m in self.machines.items()
-                if m.powered and any(t == name for t, _ in m.running)
-            )
-            history = self.owners.setdefault(name, [(0.0, frozenset())])
-            if history[-1][1] != now:
-                history.append((self.now_s, now))
-                if len(now) > 1:
-                    self.ever_dual.append((self.now_s, name))
+    def engine(self, node: str) -> Engine | None:
+        """Return the engine of `node`, or None while its daemon is not there."""
+        return self.daemons[node].engine
 
-    # --- what an operator or an accident does ----------------------------------------------------------------
+    # --- what the witness sees ------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Let the witness see what runs."""
+        self.witness.look(self.now_s)
+
+    def starts(self, machine: Machine, tree: str) -> None:
+        """Let the witness see a start, and whether the guard holds the tree."""
+        guardd, spec = self.guards.get(machine.us), machine.cluster.tree(tree)
+        if guardd is None or spec is None:
+            return
+        trees = guardd.guard.state.trees if guardd.guard else machine.saved.trees if machine.saved else ()
+        held = any(t.id == spec.id and t.entry.holds for t in trees)
+        self.witness.starts(machine, tree, held=held, now_s=self.now_s)
+
+    def writes(self, machine: Machine, slot: Slot) -> None:
+        """Let the witness see a guard write."""
+        self.witness.writes(machine, slot, self.now_s)
+
+    # --- power ----------------------------------------------------------------------------------------------
 
     def boot(self, node: str) -> None:
-        """Switch a machine on; its daemon starts at once."""
+        """Switch a machine on; its daemons start at once."""
         machine = self.machines[node]
         if machine.powered:
             return
-        machine.powered, machine.paused = True, False
+        machine.power = Power.ON
         machine.boot_number += 1
         machine.running.clear()
         machine.volatile.clear()
-        self.start_daemon(node)
+        machine.saved = None
+        machine.clocks.go_on(self.now_s)
+        if node in self.guards:
+            self.guards[node].start()
+        self.daemons[node].start()
 
     def power_off(self, node: str) -> None:
-        """Cut the power: nothing more leaves the machine."""
+        """Cut the power: nothing more leaves the machine, but what the disk has of it may still land."""
         machine = self.machines[node]
-        machine.powered = machine.daemon_up = False
-        machine.engine = None
-        machine.running.clear()
-        machine.inbox.clear()
-        self._look()
-
-    def kill_daemon(self, node: str) -> None:
-        """End servhad without a word; what it started goes on."""
-        machine = self.machines[node]
-        machine.daemon_up = machine.paused = False
-        machine.engine = None
-        machine.inbox.clear()  # its sockets end with it
-
-    def start_daemon(self, node: str) -> None:
-        """Start servhad; it finds what runs and adopts it, as its shell does."""
-        machine = self.machines[node]
-        if not machine.powered or machine.daemon_up:
+        if not machine.powered:
             return
-        machine.daemon_up = True
-        incarnation = f"{node}/{machine.boot_number}/{self._counter}"
-        machine.engine = Engine(machine.cluster, incarnation=incarnation, now_s=self.now_s)
-        memories = []
-        for spec in machine.cluster.trees:
-            ownership, order = machine.memory.get(spec.name, (0, Order()))
-            steps = tuple((r.name, Step.ON) for r in spec.resources if (spec.name, r.name) in machine.running)
-            was = machine.volatile.get(spec.name, Phase.STOPPING if steps else Phase.OFF)
-            # As daemon/workers.py does: what was under way is gone on with, what ran and is gone is started again.
-            phase = was if was.holds else Phase.OFF
-            if phase is Phase.RUNNING and not steps:
-                phase = Phase.STARTING
-            memories.append(ev.TreeMemory(spec.name, phase, ownership, order, steps))
-        self._tell(node, ev.Remembered(self.now_s, tuple(memories)))
+        machine.power = Power.OFF
+        self.daemons[node].end()
+        if node in self.guards:
+            self.guards[node].end()
+            in_flight_s = machine.cluster.timing.limits.in_flight_ms / 1000
+            self.disk.lose_power(machine.number, in_flight_s)
+        machine.running.clear()
+        machine.dying.clear()
+        machine.deferred.clear()
+        machine.watchdog.armed = False
+        self.look()
 
-    def pause(self, node: str) -> None:
-        """Stop the daemon's process; the kernel and what runs go on."""
-        self.machines[node].paused = True
+    def reset(self, machine: Machine, because: str) -> None:
+        """Reset a machine, from inside or by its watchdog; it comes back after `reboot_s`."""
+        self.told.append((self.now_s, f"{machine.us} is reset: {because}"))
+        self.power_off(machine.us)
+        boot = machine.boot_number
+        self.later(self.reboot_s, lambda: self.boot(machine.us) if machine.boot_number == boot else None)
 
-    def resume(self, node: str) -> None:
-        """Let a paused daemon go on; first it hears what has arrived meanwhile."""
+    def freeze(self, node: str, *, suspend: bool = False) -> None:
+        """Let a whole virtual machine stand still; `suspend` lets its BOOTTIME count it."""
         machine = self.machines[node]
-        machine.paused = False
-        waiting, machine.inbox = machine.inbox, []
-        for act in waiting[-200:]:
+        if machine.power is not Power.ON:
+            return
+        machine.power = Power.SUSPENDED if suspend else Power.FROZEN
+        machine.frozen_s = self.now_s
+        (machine.clocks.suspend if suspend else machine.clocks.freeze)(self.now_s)
+        self.witness.exclusive = False  # a timer that stands still with its machine protects nobody
+        self.look()
+
+    def thaw(self, node: str) -> None:
+        """Let it go on, not knowing that it stood still."""
+        machine = self.machines[node]
+        if machine.power not in (Power.FROZEN, Power.SUSPENDED):
+            return
+        machine.power = Power.ON
+        machine.clocks.go_on(self.now_s)
+        machine.watchdog.fed_s += self.now_s - machine.frozen_s
+        self.look()
+        if machine.watchdog.armed:
+            self._watch(machine)
+        waiting, machine.deferred = machine.deferred, []
+        for act in waiting:
             act()
-        self._wake(node)
+        self.daemons[node].go_on()
+        if node in self.guards:
+            self.guards[node].go_on()
+
+    # --- watchdog and emergency stop --------------------------------------------------------------------------
+
+    def arm_watchdog(self, machine: Machine, timeout_s: float) -> tuple[str, float]:
+        """Open the watchdog and set its time; return its name, empty for none, and the time it really keeps."""
+        dog = machine.watchdog
+        if not dog.present:
+            return "", 0.0
+        dog.timeout_s = max(timeout_s, dog.least_s)
+        dog.armed, dog.fed_s = True, self.now_s
+        self._watch(machine)
+        return "simulated", dog.timeout_s
+
+    def _watch(self, machine: Machine) -> None:
+        dog, boot = machine.watchdog, machine.boot_number
+        dog.check_id += 1
+        check_id = dog.check_id
+
+        def check() -> None:
+            if not dog.armed or dog.check_id != check_id or machine.boot_number != boot:
+                return
+            left_s = dog.fed_s + dog.timeout_s - self.now_s
+            if machine.power is not Power.ON:
+                return
+            if left_s > 1e-9:
+                self.later(left_s, check)
+            else:
+                self.reset(machine, "its watchdog was not fed")
+
+        self.later(dog.fed_s + dog.timeout_s - self.now_s, check)
+
+    def emergency_stop(self, machine: Machine, sweep: int, *, kill_daemon: bool) -> None:
+        """Kill everything of every tree, again and again until nothing is left, and then say so."""
+        node, daemon = machine.us, self.daemons[machine.us]
+        if kill_daemon and daemon.alive:
+            daemon.end()
+            self.later(RELIVE_S, partial(machine.do, machine.boot_number, daemon.start))
+        # A script dies with its control group; what servhad does by itself only dies with servhad.
+        machine.starts.kill(lambda: not daemon.alive or self.random.random() < 0.5)
+        self._sweep(machine, sweep, self.guards[node].life)
+
+    def _sweep(self, machine: Machine, sweep: int, life: int) -> None:
+        guardd = self.guards[machine.us]
+        if guardd.life != life:
+            return
+        if not machine.running:
+            guardd.event(lambda now: gm.AllStopped(now, sweep))
+            return
+        for tree, resource in machine.running:
+            behaviour = self.behaviour.get((machine.us, tree, resource), Behaviour())
+            if behaviour.killable and (tree, resource) not in machine.dying:
+                machine.dying.add((tree, resource))
+                die = partial(self._die, machine, tree, resource)
+                self.later(behaviour.kill_s, partial(machine.do, machine.boot_number, die))
+        self.later(SWEEP_S, lambda: guardd.do(lambda: self._sweep(machine, sweep, life)))
+
+    def _die(self, machine: Machine, tree: str, resource: str) -> None:
+        machine.dying.discard((tree, resource))
+        self.break_resource(machine.us, tree, resource)
+
+    # --- what an operator or an accident does to the daemons and to what they run ------------------------------
 
     def order(self, node: str, tree: str, order: Order, by: str = "admin") -> None:
         """Give an order on `node`."""
-        self._tell(node, ev.OrderGiven(self.now_s, tree, order, by))
+        self.daemons[node].tell(lambda now_s: ev.OrderGiven(now_s, tree, order, by))
 
     def leave(self, node: str, *, stop_trees: bool) -> None:
         """Ask the daemon of `node` to end."""
-        self._tell(node, ev.Leaving(self.now_s, stop_trees))
+        self.daemons[node].tell(lambda now_s: ev.Leaving(now_s, stop_trees))
 
     def reconfigure(self, trees: tuple[TreeSpec, ...]) -> None:
         """Put other trees in force on both nodes."""
         for node, machine in self.machines.items():
-            machine.cluster = replace(machine.cluster, trees=trees, generation=machine.cluster.generation + 1)
-            self._tell(node, ev.ConfigChanged(self.now_s, machine.cluster))
+            cluster = replace(machine.cluster, trees=trees, generation=machine.cluster.generation + 1)
+            machine.cluster = cluster
+            self.daemons[node].tell(partial(_config_changed, cluster))
 
     def break_resource(self, node: str, tree: str, resource: str) -> None:
         """Make a running resource die."""
         machine = self.machines[node]
         if (tree, resource) in machine.running:
             machine.running.discard((tree, resource))
-            self._look()
-            said = say("it was killed")
-            self._tell(
-                node, ev.ResourceReported(self.now_s, tree, resource, ResourceState.STOPPED, said, "pidfd")
-            )
+            self.look()
+            self.daemons[node].found(tree, resource, ResourceState.STOPPED, say("it was killed"), "pidfd")
 
     def find(self, node: str, tree: str, resource: str, state: ResourceState) -> None:
         """Let a look at a resource find it in this state, whatever was done to it: somebody else's doing."""
@@ -227,155 +266,20 @@ class World:
         else:
             machine.running.discard((tree, resource))
             machine.strays.discard((tree, resource))
-        self._look()
+        self.look()
         said = say("it runs") if state is ResourceState.RUNNING else say("it is gone")
-        self._tell(node, ev.ResourceReported(self.now_s, tree, resource, state, said, "poll"))
+        self.daemons[node].found(tree, resource, state, said, "poll")
 
-    # --- carrying effects out ---------------------------------------------------------------------------------
+    def pause(self, node: str, *processes: str) -> None:
+        """Stop processes by a signal: servhad, unless "guard" is named."""
+        for process in processes or ("daemon",):
+            (self.guards if process == "guard" else self.daemons)[node].paused = True
 
-    def _tell(self, node: str, event: ev.Event) -> None:
-        machine = self.machines[node]
-        if not machine.powered or not machine.daemon_up or machine.engine is None:
-            return
-        if machine.paused:
-            machine.inbox.append(lambda: self._tell(node, event))
-            return
-        for effect in machine.engine.handle(event):
-            self._carry_out(node, machine, effect)
-        for tree in self._state_of(machine):
-            machine.volatile[tree.name] = tree.phase
-        self._arm(node)
-
-    def _state_of(self, machine: Machine) -> tuple[TreeState, ...]:
-        """Return the trees as the daemon sees them; nothing once it has said farewell."""
-        return machine.engine.state.trees if machine.engine is not None else ()
-
-    def _arm(self, node: str) -> None:
-        machine = self.machines[node]
-        if machine.engine is None:
-            return
-        machine.wake_id += 1
-        wake_id = machine.wake_id
-        wait_s = max(0.0005, machine.engine.wake_at_s - self.now_s)
-        if wait_s != float("inf"):
-            self.later(wait_s, lambda: self._wake(node) if machine.wake_id == wake_id else None)
-
-    def _wake(self, node: str) -> None:
-        if not self.machines[node].paused:
-            self._tell(node, ev.Tick(self.now_s))
-
-    def _carry_out(self, node: str, machine: Machine, effect: fx.Effect) -> None:
-        match effect:
-            case fx.SendBeat(report=report):
-                self._send(node, report)
-            case fx.StartResource(tree=tree, resource=resource):
-                self._act(node, tree, resource, Action.START)
-            case fx.StopResource(tree=tree, resource=resource):
-                self._act(node, tree, resource, Action.STOP)
-            case fx.Remember(tree=tree, ownership=ownership, order=order):
-                machine.memory[tree] = (ownership, order)
-            case fx.Record(entry=entry):
-                machine.journal.append(entry)
-            case fx.Raise(key=key, text=text):
-                machine.alarms[key] = str(text)
-            case fx.Clear(key=key):
-                machine.alarms.pop(key, None)
-            case fx.Farewell():
-                machine.daemon_up = False
-                machine.engine = None
-            case fx.ProbeReferences():
-                reached = node not in self.reference_cut and node not in self.public_cut
-                for address in machine.cluster.references:
-                    probed = partial(_reference_probed, address, reached)
-                    self._probe(node, reached, probed)
-            case fx.ProbePeer():
-                peer = machine.cluster.peer
-                answered = self._host_answers(node, peer)
-                self._probe(
-                    node,
-                    bool(answered),
-                    lambda now_s, asked_s: ev.PeerProbed(now_s, answered, asked_s),
-                )
-            case fx.ProbeTreeAddresses(tree=tree):
-                held = self._held_by(node, tree)
-                self._probe(
-                    node,
-                    bool(held),
-                    lambda now_s, asked_s: ev.TreeAddressesProbed(now_s, tree, held, asked_s),
-                )
-
-    def _send(self, node: str, report: Report) -> None:
-        peer = self.machines[node].cluster.peer
-        for link in self.machines[node].cluster.links:
-            if (link, node) in self.cut | self.muted or self.random.random() < self.loss:
-                continue
-            self.later(
-                self.delay_s,
-                partial(self._deliver, peer, link, report),
-            )
-
-    def _deliver(self, node: str, link: str, report: Report) -> None:
-        """Hand a beat over, unless it comes from a life of the peer that has ended: wire/conversation.py's word."""
-        lives = self.machines[node].peer_lives
-        if report.incarnation in lives[:-1]:
-            return
-        if not lives or lives[-1] != report.incarnation:
-            lives.append(report.incarnation)
-        self._tell(node, ev.BeatReceived(self.now_s, link, report))
-
-    def _act(self, node: str, tree: str, resource: str, action: Action) -> None:
-        behaviour = self.behaviour.get((node, tree, resource), Behaviour())
-        start = action is Action.START
-        ok = behaviour.start_ok if start else behaviour.stop_ok
-        took_s = behaviour.start_s if start else behaviour.stop_s
-        boot = self.machines[node].boot_number
-
-        def done() -> None:
-            machine = self.machines[node]
-            if not machine.powered or machine.boot_number != boot:
-                return
-            holder = self.foreign.get(tree, "") if start else ""
-            if start and ok and not holder:
-                machine.running.add((tree, resource))
-            elif not start and ok:
-                machine.running.discard((tree, resource))
-            self._look()
-            if start:
-                because = say("it answers") if ok else say("its start script ended with code 1")
-            else:
-                because = say("it is gone") if ok else say("it did not stop")
-            if holder:
-                because = say("its address is in use: {who}", who=holder)
-            self._tell(
-                node,
-                ev.ActionFinished(self.now_s, tree, resource, action, ok and not holder, because, took_s),
-            )
-
-        self.later(took_s, done)
-
-    def _probe(self, node: str, answered: bool, event: Callable[[float, float], ev.Event]) -> None:  # noqa: FBT001
-        asked_s = self.now_s
-        self.later(0.001 if answered else 0.1, lambda: self._tell(node, event(self.now_s, asked_s)))
-
-    def _host_answers(self, node: str, peer: str) -> str:
-        """Return where the peer's host answers: any link that works both ways, whatever its daemon does."""
-        if not peer or not self.machines[peer].powered:
-            return ""
-        for link in self.machines[node].cluster.links:
-            if (link, node) not in self.cut and (link, peer) not in self.cut:
-                return f"{peer} on {link}"
-        return ""
-
-    def _held_by(self, node: str, tree: str) -> str:
-        if tree in self.foreign and node not in self.public_cut:
-            return self.foreign[tree]
-        peer = self.machines[node].cluster.peer
-        if not peer or {node, peer} & self.public_cut or not self.machines[peer].powered:
-            return ""
-        if self.cut & {(PUBLIC, node), (PUBLIC, peer)}:
-            return ""
-        return peer if any(t == tree for t, _ in self.machines[peer].running) else ""
+    def resume(self, node: str, *processes: str) -> None:
+        """Let stopped processes go on; first they hear what has arrived meanwhile."""
+        for process in processes or ("daemon",):
+            (self.guards if process == "guard" else self.daemons)[node].resume()
 
 
-def _reference_probed(address: str, answered: bool, now_s: float, asked_s: float) -> ev.Event:  # noqa: FBT001
-    return ev.ReferenceProbed(now_s, address, answered, asked_s)
+def _config_changed(cluster: Cluster, now_s: float) -> ev.Event:
+    return ev.ConfigChanged(now_s, cluster)

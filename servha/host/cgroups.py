@@ -77,9 +77,13 @@ class Cgroups:
         self.base = base
         self._runs = 0
 
+    def of_tree(self, tree: str) -> Path:
+        """The group of everything of a tree; it need not be there."""
+        return self.base / f"tree-{quote(tree, safe='')}"
+
     def of(self, tree: str, resource: str) -> Path:
         """The group of a resource, made if need be. Raises HostError when it cannot be made."""
-        return self._made(self.base / f"tree-{quote(tree, safe='')}" / f"resource-{quote(resource, safe='')}")
+        return self._made(self.of_tree(tree) / f"resource-{quote(resource, safe='')}")
 
     def for_one_run(self) -> Path:
         """A fresh group for a program that is to leave nothing behind."""

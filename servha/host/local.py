@@ -216,6 +216,10 @@ class LocalHost:
         """Seconds since the machine was started, sleep included."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
+    def tree_group(self, tree: str) -> str:
+        """The control group in which everything of a tree lives."""
+        return str(self._groups().of_tree(tree))
+
     def boot_id(self) -> str:
         """A name for this life of the machine's kernel."""
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -217,6 +217,10 @@ class Host(Protocol):
         """Seconds since the machine was started, sleep included."""
         ...
 
+    def tree_group(self, tree: str) -> str:
+        """The control group in which everything of a tree lives; raises HostError where there are none."""
+        ...
+
     def boot_id(self) -> str:
         """A name for this life of the machine's kernel."""
         ...

@@ -228,6 +228,10 @@ class ScriptedHost:
         """The test's time."""
         return self.now_s
 
+    def tree_group(self, tree: str) -> str:
+        """A group that does not exist."""
+        return f"/sys/fs/cgroup/scripted/tree-{tree}"
+
     def boot_id(self) -> str:
         """Always the same life."""
         return "00000000-0000-0000-0000-000000000001"

@@ -120,11 +120,8 @@ def daemon_word(state: GuardState) -> Daemon:
 
 
 def daemon_quiet(state: GuardState) -> bool:
-    """Return whether servhad can start nothing any more: it is dead, or has seen the end and holds nothing."""
-    if state.daemon_ended or state.asking is None:
-        return True
-    nothing = all(a.asked is Asked.OFF for a in state.asking.trees)
-    return nothing and state.asking.seen >= state.ending_view
+    """Return whether servhad can start nothing any more: it is dead, or has seen that the lease ends."""
+    return state.daemon_ended or state.asking is None or state.asking.seen >= state.ending_view
 
 
 def peer_moves(state: GuardState) -> bool:

@@ -146,7 +146,8 @@ class Asked(StrEnum):
 
     OFF = "off"  # nothing of it runs here, and it is not wanted
     WANT = "want"  # it is to start here
-    RUN = "run"  # it may be running here
+    RUN = "run"  # it may be running here, and is to
+    STOP = "stop"  # it is being stopped, and may still be running
     STUCK = "stuck"  # it could not be stopped
 
 
@@ -211,7 +212,12 @@ ENTRY: tuple[Row[Entry], ...] = (
     Row("held", {"entry": HOLDING}, Entry.HELD, "it is held here"),
     # It is not held, and not wanted.
     Row("still-released", {"entry": Entry.RELEASED, "asked": Asked.OFF}, Entry.RELEASED, "it is stopped"),
-    Row("not-wanted", {"asked": Asked.OFF}, Entry.NONE, "it is not wanted here"),
+    Row(
+        "not-wanted",
+        {"asked": frozenset({Asked.OFF, Asked.STOP, Asked.STUCK})},
+        Entry.NONE,
+        "it is not wanted here",
+    ),
     # It is wanted. First what forbids even to want it.
     Row(
         "booting",

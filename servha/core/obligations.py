@@ -96,7 +96,7 @@ ASKED = {
     Phase.WANTED: Asked.WANT,
     Phase.STARTING: Asked.RUN,
     Phase.RUNNING: Asked.RUN,
-    Phase.STOPPING: Asked.RUN,
+    Phase.STOPPING: Asked.STOP,
     Phase.STOP_FAILED: Asked.STUCK,
 }
 
@@ -104,7 +104,8 @@ ASKED = {
 def ask_guard(state: State) -> Obliged:
     """Tell the arbitration guard everything again when something in it is new."""
     if not state.cluster.policy.leased:
-        return state, []
+        # The policy was changed: the guard is to protect nothing any more.
+        return replace(state, asked=None), [AskGuard(Asking())] if state.asked is not None else []
     peer = peer_health(state)
     asking = Asking(
         trees=tuple(

@@ -193,9 +193,11 @@ def configured(state: State, cluster: Cluster) -> State:
         _reconfigured(tree, {r.name for r in spec.resources})
         for tree, spec in zip(trees, cluster.trees, strict=True)
     )
+    newly_leased = cluster.policy.leased and not state.cluster.policy.leased
     return replace(
         state,
         cluster=cluster,
+        guard_lost_s=state.now_s if newly_leased else state.guard_lost_s,
         membership=membership_for(cluster.links, state.membership),
         references=tuple((a, p) for a, p in state.references if a in cluster.references),
         trees=kept,

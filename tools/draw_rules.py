@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from servha.core.arbitration import PERMITS, RIGHTS
+from servha.core.lease import ENTRY, LEASE
 from servha.core.model import Phase
 from servha.core.placement import PLACEMENT
 from servha.core.rules import STANDING, TREE
@@ -22,6 +23,12 @@ from servha.core.table import Row
 
 TABLES: tuple[tuple[str, str, tuple[Row[Any], ...]], ...] = (
     ("The node's right", "May this node act without its peer? (`core/arbitration.py`)", RIGHTS),
+    ("The node's lease", "What may the whole node do? Walked by servha-guardd. (`core/lease.py`)", LEASE),
+    (
+        "One tree on the quorum disk",
+        "What does the node declare there? Walked by servha-guardd. (`core/lease.py`)",
+        ENTRY,
+    ),
     ("The permit of one tree", "May this tree be started here now? (`core/arbitration.py`)", PERMITS),
     ("Placement", "Where should this tree run? (`core/placement.py`)", PLACEMENT),
     ("The node's standing", "What is this node entitled to? (`core/rules.py`)", STANDING),
@@ -49,7 +56,7 @@ def table(rows: Sequence[Row[Any]]) -> str:
     """Return the rows as a Markdown table."""
     lines = ["| rule | when | becomes | because |", "| --- | --- | --- | --- |"]
     for row in rows:
-        when = ", ".join(f"{name} = {_words(wanted)}" for name, wanted in row.when.items()) or "always"
+        when = ", ".join(f"{name} = {_words(wanted)}" for name, wanted in row.when.items()) or "otherwise"
         lines.append(f"| {row.id} | {when} | **{row.becomes}** | {row.because} |")
     return "\n".join(lines)
 

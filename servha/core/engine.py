@@ -94,8 +94,10 @@ class Engine:
                 return out
         else:
             self._think(event, out)
+            self.state, asked = ask_guard(self.state)
+            out.extend(asked)
             self._decide_at_s = self._next_decision_s()
-        for obligation in (ask_guard, questions, beat):
+        for obligation in (questions, beat):
             self.state, effects = obligation(self.state)
             out.extend(effects)
         beat_due_s = self.state.beat_due_s if self.state.cluster.peer else float("inf")

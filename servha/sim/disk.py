@@ -85,6 +85,7 @@ class Seen:
 
     read: bool
     own: Slot | None = None
+    own_blank: bool = False
     peer: Slot | None = None
     peer_mark: bytes = b""
     peer_blank: bool = False
@@ -200,6 +201,7 @@ class Disk:
         return Seen(
             read=True,
             own=newest(own),
+            own_blank=own[0].blank and own[1].blank,
             peer=newest(peer),
             peer_mark=b"%d.%d" % (peer[0].changes, peer[1].changes),
             peer_blank=peer[0].blank and peer[1].blank,

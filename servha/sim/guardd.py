@@ -173,8 +173,8 @@ class Guardd(Process):
                 world.reset(machine, str(because))
             case gm.Tell(view=view):
                 self._tell(view)
-            case gm.Log(severity=severity, text=text):
-                assert self.guard is not None
+            case gm.Log(severity=severity, text=text) if severity == "error":
+                assert self.guard is not None  # the rest is told by servhad
                 after = self.guard.state.lease
                 machine.journal.append(
                     JournalEntry(world.now_s, machine.us, "guard", before, after, "", text, severity=severity)
@@ -209,7 +209,14 @@ class Guardd(Process):
             if self.life == life:
                 self.event(
                     lambda now: gm.RoundEnded(
-                        now, seen.read, seen.own, seen.peer, seen.peer_mark, seen.peer_blank, seen.trouble
+                        now,
+                        read=seen.read,
+                        own=seen.own,
+                        own_blank=seen.own_blank,
+                        peer=seen.peer,
+                        peer_mark=seen.peer_mark,
+                        peer_blank=seen.peer_blank,
+                        trouble=seen.trouble,
                     )
                 )
 

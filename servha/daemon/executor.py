@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from servha.core.effects import (
+    AskGuard,
     Clear,
     Effect,
     Farewell,
@@ -26,6 +27,7 @@ from servha.core.effects import (
 )
 from servha.daemon.alarms import StandingAlarms
 from servha.daemon.beats import Beats
+from servha.daemon.guard_link import GuardLink
 from servha.daemon.journal import Journal
 from servha.daemon.memory import Owned, OwnershipFile
 from servha.daemon.probing import Prober
@@ -39,6 +41,7 @@ class Executor:
     """Everything an effect may need."""
 
     beats: Beats
+    guard: GuardLink
     workers: Workers
     prober: Prober
     journal: Journal
@@ -51,6 +54,8 @@ class Executor:
         match effect:
             case SendBeat(report=report):
                 self.beats.send(report)
+            case AskGuard(asking=asking):
+                self.guard.ask(asking)
             case StartResource():
                 self.workers.start(effect)
             case StopResource():

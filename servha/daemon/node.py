@@ -18,6 +18,7 @@ from servha.core.events import (
     BeatReceived,
     ConfigChanged,
     Event,
+    GuardTold,
     Leaving,
     LinkCarrier,
     OrderGiven,
@@ -30,6 +31,7 @@ from servha.daemon.addresses import core_cluster, peer_ends, tree_ends
 from servha.daemon.alarms import StandingAlarms
 from servha.daemon.beats import Beats
 from servha.daemon.executor import Executor
+from servha.daemon.guarding import Guarding
 from servha.daemon.journal import Journal
 from servha.daemon.loop import Loop, boottime_s
 from servha.daemon.memory import Doing, OwnershipFile, PhasesFile
@@ -54,6 +56,7 @@ class ClusterNode:
         host: Host,
         state_directory: Path,
         run_directory: Path,
+        secrets_directory: Path,
         cluster_key: bytes,
         journal: Journal,
         alarms: StandingAlarms,
@@ -71,11 +74,20 @@ class ClusterNode:
         self._ownership = OwnershipFile(state_directory / "ownership.json")
         self._phases = PhasesFile(run_directory / "phases.json", boot_id=host.boot_id())
         session = secrets.token_bytes(16)
-        self.beats = Beats(us=us, session=session, happen=self._beat, tell=note)
+        self._guarding = Guarding(
+            us=us,
+            host=host,
+            run_directory=run_directory,
+            cluster_key_file=secrets_directory / "cluster.key",
+            told=lambda view: self._happen(GuardTold(boottime_s(), view)),
+            send_lease=lambda: self.beats.send_lease(),  # noqa: PLW0108 - the beats come after
+        )
+        self.beats = Beats(us=us, session=session, happen=self._beat, tell=note, leases=self._guarding.leases)
         self.workers = Workers(us=us, host=host, happen=self._happen)
         self._prober = Prober(host=host, happen=self._happen)
         executor = Executor(
             beats=self.beats,
+            guard=self._guarding.link,
             workers=self.workers,
             prober=self._prober,
             journal=journal,
@@ -108,6 +120,7 @@ class ClusterNode:
         self.workers.adapt(self.document)
         await self.workers.look(self.document, self._phases.load(), self._ownership.load())
         self.beats.adapt(self.document, self._key)
+        self._guarding.adapt(self.document)
         self._carriers = asyncio.get_running_loop().create_task(self._watch_carriers(), name="carriers")
 
     def adapt(self, document: Document) -> None:
@@ -116,6 +129,7 @@ class ClusterNode:
         self._aim_probes()
         fresh = self.workers.adapt(document)
         self.beats.adapt(document, self._key)
+        self._guarding.adapt(document)
         self._loop.happen(ConfigChanged(boottime_s(), core_cluster(document, self.us)))
         self.workers.attend(fresh)
         if self._carriers is not None:
@@ -136,6 +150,7 @@ class ClusterNode:
         if self._carriers is not None:
             self._carriers.cancel()
             await asyncio.wait([self._carriers], timeout=1.0)
+        self._guarding.close()
         await self._prober.close()
         await self.workers.close()
         self.beats.close()

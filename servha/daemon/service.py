@@ -158,6 +158,7 @@ class Service:
             host=self._host,
             state_directory=self._state,
             run_directory=self._run,
+            secrets_directory=Path(self._settings.directories.etc),
             cluster_key=self.desk.identity.read_cluster_key(),
             journal=self.journal,
             alarms=self.alarms,

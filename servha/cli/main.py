@@ -42,6 +42,7 @@ NOUNS: Final = (
     Noun("cluster", "servha.cli.cluster", say("make a cluster, join it, change it as a whole")),
     Noun("node", "servha.cli.node", say("the two nodes")),
     Noun("heartbeat", "servha.cli.heartbeat", say("the links that heartbeats take, and their timing")),
+    Noun("quorum", "servha.cli.quorum", say("the quorum disk: make it, look at it, measure it")),
     Noun("tree", "servha.cli.tree", say("resource trees: what moves together")),
     Noun("resource", "servha.cli.resource", say("the resources of a tree")),
     Noun("config", "servha.cli.config", say("check a configuration file")),

@@ -8,7 +8,7 @@ The first MiB is left alone: a partition label may stand there. From B = 1 MiB, 
 
     B       header copy 0       B + 4K      header copy 1
     B + 64K slot 0 copy 0       B + 68K     slot 1 copy 0       B + 72K   slot 0 copy 1     B + 76K   slot 1 copy 1
-    B + 128K                    a block that nobody reads, to measure writing with
+    B + 128K  a block of node 0 and one of node 1 that only `servha quorum test` reads, to measure writing with
 
 Every record is little endian, begins with its mark and version and ends with HMAC-SHA256 over all before it. A
 node writes its two copies in turn, so that a torn write spoils the older one of them at most.

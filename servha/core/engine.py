@@ -343,7 +343,8 @@ class Engine:
         said["failure"] = against if against.template else tree.failure
         said["held_by"] = tree.addresses.answered_by
         said["hold_down_s"] = round(spec.hold_down_s)
-        said["rival"] = their_side(state, spec).ownership
+        on_disk = state.view.peer_entry(spec.id).ownership if state.view else 0
+        said["rival"] = max(on_disk, their_side(state, spec).ownership)
         said["limit"] = limits.abnormal_stop_count_max if limits else 0
         said["window_s"] = round(limits.abnormal_stop_window_s) if limits else 0
         return said

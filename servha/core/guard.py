@@ -35,6 +35,7 @@ from servha.core.guard_model import (
 )
 from servha.core.guard_words import (
     BACK_OFF,
+    CLAIM_ROUNDS,
     age_word,
     chance,
     covered,
@@ -354,7 +355,9 @@ def _may_feed(state: GuardState) -> bool:
 
 def _moving(state: GuardState, tree: Held) -> bool:
     """Return whether the tree is on its way to this node, so that waiting a whole period would show."""
-    if tree.claims or (not tree.entry.holds and wait_word(state, tree) not in (Wait.CONTACT, Wait.OVER)):
+    if tree.claims:
+        return state.claim_rounds < CLAIM_ROUNDS
+    if not tree.entry.holds and wait_word(state, tree) not in (Wait.CONTACT, Wait.OVER):
         return False
     wanted = state.asking is not None and any(
         a.id == tree.id and a.asked in (Asked.WANT, Asked.RUN) for a in state.asking.trees

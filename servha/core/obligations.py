@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from servha.core.arbitration import Answer, Right
+from servha.core.arbitration import Answer, Granted, Right
 from servha.core.effects import (
     AskGuard,
     Effect,
@@ -26,6 +26,7 @@ from servha.core.placement import Wish
 from servha.core.remember import with_step, with_tree
 from servha.core.situations import (
     GUARD_GRACE_S,
+    granted,
     peer_health,
     real_references,
     reference_answer,
@@ -58,6 +59,8 @@ def tree_work(state: State, spec: TreeSpec) -> Obliged:
     if tree.phase in (Phase.STARTING, Phase.RUNNING):
         worn = worn_resource(state, spec, tree)
         moves = next_up(spec.resources, steps, frozenset({worn} if worn else ()))
+        if granted(state, spec) is Granted.NO:
+            moves = [m for m in moves if m.action is not Action.START]  # not without the guard's word
     elif tree.phase is Phase.STOPPING:
         moves = next_down(spec.resources, steps)
     else:

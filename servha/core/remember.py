@@ -31,6 +31,9 @@ from servha.core.trees import recent
 from servha.core.words import NOTHING_SAID
 
 
+UP = (Phase.STARTING, Phase.RUNNING)
+
+
 def with_tree(state: State, tree: TreeState) -> State:
     """Return the state with this tree's value in place of the old one."""
     return replace(state, trees=tuple(tree if t.name == tree.name else t for t in state.trees))
@@ -86,9 +89,12 @@ def remember(state: State, event: Event) -> State:
             for memory in memories:
                 tree = state.tree(memory.tree)
                 if tree is not None:
+                    nothing_runs = all(s is not Step.ON for _, s in memory.steps)
+                    # Under a lease what does not run is not started on memory alone: the guard is asked anew.
+                    anew = state.cluster.policy.leased and nothing_runs and memory.phase in UP
                     found = replace(
                         tree,
-                        phase=memory.phase,
+                        phase=Phase.OFF if anew else memory.phase,
                         ownership=memory.ownership,
                         order=memory.order,
                         steps=tuple((dict(tree.steps) | dict(memory.steps)).items()),

@@ -307,8 +307,10 @@ def question(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Question, T
 
 
 def rival(state: State, spec: TreeSpec, tree: TreeState) -> bool:
-    """Return whether the peer, in contact, holds the tree as well and has the better claim."""
+    """Return whether the peer holds the tree as well and has the better claim: in contact, or on the quorum disk."""
     told = their_side(state, spec)
+    if state.view is not None and tree.phase.holds and granted(state, spec) is Granted.NO:
+        return state.view.peer_entry(spec.id).entry.holds
     if peer_health(state) not in CONTACT or not told.phase.holds or not tree.phase.holds:
         return False
     if told.ownership != tree.ownership:

@@ -30,7 +30,6 @@ from servha.core.state import Finding, State, TreeState
 from servha.core.trees import recent
 from servha.core.words import NOTHING_SAID
 
-
 UP = (Phase.STARTING, Phase.RUNNING)
 
 

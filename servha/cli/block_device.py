@@ -100,13 +100,18 @@ def _first_line(path: Path) -> str:
 # --- what uses it -----------------------------------------------------------------------------------------------
 
 
-def uses(device: BlockDevice) -> list[Text]:
+def uses(
+    device: BlockDevice,
+    *,
+    mountinfo: Path = Path("/proc/self/mountinfo"),
+    fstab: Path = Path("/etc/fstab"),
+) -> list[Text]:
     """Return, in words, what of this machine uses the disk or a partition of it."""
     found: list[Text] = []
     numbers = {device.number: device.kernel_name}
     for part in device.sysfs.glob("*/partition"):
         numbers[_first_line(part.parent / "dev")] = part.parent.name
-    for line in _lines(Path("/proc/self/mountinfo")):
+    for line in _lines(mountinfo):
         words = line.split(" ")
         if words[2] in numbers:
             found.append(say("{disk} is mounted on {place}", disk=numbers[words[2]], place=words[4]))
@@ -118,7 +123,7 @@ def uses(device: BlockDevice) -> list[Text]:
     found += [say("{disk} is swap space", disk=name) for name in numbers.values() if name in swaps]
     found += [
         say("/etc/fstab mounts {disk} on {place}", disk=numbers[number], place=place)
-        for number, place in _fstab(Path("/etc/fstab"))
+        for number, place in _fstab(fstab)
         if number in numbers
     ]
     return found

@@ -26,18 +26,18 @@ from servha.cli.quorum_reading import (
     watch_s,
 )
 from servha.cli.screen import Cell, Screen
-from servha.core.register import NO_CLAIM, Slot, TreeEntry
+from servha.core.register import NO_CLAIM, Entry, Slot, TreeEntry
 from servha.core.timing import Limits
 from servha.core.words import Text, as_dict, say
 from servha.wire import sector
 from servha.wire.sector import BLOCK_BYTES, Header, Reason, Reject
 
-ENTRY: Final[Mapping[str, tuple[Text, str]]] = {
-    "none": (say("does not hold it"), "calm"),
-    "want": (say("wants it"), "warn"),
-    "held": (say("holds it"), "good"),
-    "released": (say("has released it"), "calm"),
-    "stop-failed": (say("holds it, could not stop it"), "bad"),
+ENTRY: Final[Mapping[Entry, tuple[Text, str]]] = {
+    Entry.NONE: (say("does not hold it"), "calm"),
+    Entry.WANT: (say("wants it"), "warn"),
+    Entry.HELD: (say("holds it"), "good"),
+    Entry.RELEASED: (say("has released it"), "calm"),
+    Entry.STOP_FAILED: (say("holds it, could not stop it"), "bad"),
 }
 FLAG: Final[Mapping[str, Text]] = {
     "reference_ok": say("reaches the reference address"),
@@ -236,10 +236,10 @@ def _claim_words(slot: Slot, node: int, cluster: Here) -> Text:
 
 
 def _tree_row(tree: TreeEntry, cluster: Here, screen: Screen) -> list[Cell | str]:
-    word = states.cell(screen, ENTRY, tree.entry)
-    ownership = screen.words(say("ownership {number}", number=tree.ownership))
+    entry, mood = ENTRY[tree.entry]
+    said = say("{entry} (ownership {number})", entry=entry, number=tree.ownership)
     name = screen.words(say("tree {tree}", tree=cluster.tree_name(tree.id)))
-    return [name, Cell(f"{word.text} ({ownership})", word.mood)]
+    return [name, Cell(screen.words(said), mood)]
 
 
 def _slot_answer(node: int, watched: Watched, cluster: Here, ended_s: float) -> dict[str, Any]:

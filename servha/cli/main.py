@@ -51,6 +51,11 @@ NOUNS: Final = (
         "servha.cli.simulate",
         say("play a scenario in virtual time with the daemon's own decisions"),
     ),
+    Noun(
+        "prove",
+        "servha.cli.prove",
+        say("play every sequence of a few faults against a configuration; list those that end badly"),
+    ),
     Noun("daemon", "servha.cli.daemon", say("servhad on this node")),
     Noun(
         "lab",

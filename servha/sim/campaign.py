@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from servha.core.model import Phase, Policy
+from servha.sim.disk import newest
 from servha.sim.faults import Faults
 from servha.sim.scenario import Scenario
 from servha.sim.world import World
@@ -77,7 +78,7 @@ def campaign(seed: int, scenario: Scenario | None = None) -> Outcome:
     scenario.play("tree web vip app\ntree db vip store server\nset db hosts node2,node1\nbooted node1 node2")
     world = scenario.world
     world.reboot_s = chance.choice((0.4, 2.0, 10.0, 30.0))
-    faults = Faults(scenario, chance)
+    faults = Faults(scenario, chance, lasting=outcome.aim is Aim.SAFETY)
     rest_s = 2 * world.machines["node1"].cluster.timing.first_start_s + REST_S
     end_s = world.now_s + CAMPAIGN_S
     faults_end_s = end_s - rest_s - 5.0 if outcome.aim is Aim.LIVENESS else end_s
@@ -138,6 +139,10 @@ def _reasons(world: World, tree: str) -> str:
         known = engine.state.tree(tree) if engine is not None else None
         if known is not None and known.phase is Phase.STOP_FAILED:
             found.append(f"it could not be stopped on {node}")
+    for node, machine in world.machines.items():
+        copies = world.disk.slots[machine.number]
+        if world.guards and newest(copies) is None and not all(c.blank for c in copies):
+            found.append(f"nothing on the quorum disk can be read of the slot of {node}")
     return ", ".join(found)
 
 
@@ -146,7 +151,9 @@ def _why(world: World, tree: str) -> list[str]:
     for node in world.machines:
         engine = world.engine(node)
         known = engine.state.tree(tree) if engine is not None else None
-        said.append(f"; {node}: {known.phase}: {known.because}" if known is not None else f"; {node}: no daemon")
+        said.append(
+            f"; {node}: {known.phase}: {known.because}" if known is not None else f"; {node}: no daemon"
+        )
     return said
 
 

@@ -22,7 +22,7 @@ class Condition(StrEnum):
     """What happens to the commands of one node."""
 
     OK = "ok"
-    ERROR = "error"  # they end with an error, and a write may have taken effect all the same
+    ERROR = "error"  # they end with an error; a write may have taken effect all the same (`lands`)
     HANG = "hang"  # they do not end until the condition changes
     STALE = "stale"  # reads show what was there when the condition began
 
@@ -56,6 +56,8 @@ class Access:
     most_s: float = 0.003
     late_s: float = 0.0
     """Most time between a write's effect and its acknowledgement, beyond the usual."""
+    lands: float = 0.0
+    """How likely a write takes effect that ends with an error."""
     torn_next: bool = False
     """Whether the next write leaves a copy that no key accepts, and is acknowledged as if nothing were wrong."""
     frozen: tuple[Copies, Copies] | None = None
@@ -162,7 +164,9 @@ class Disk:
         if access.condition is Condition.HANG:
             access.waiting.append(go_on)
         else:
-            self._later(self._chance.uniform(access.least_s, access.most_s), partial(self._due, access, go_on))
+            self._later(
+                self._chance.uniform(access.least_s, access.most_s), partial(self._due, access, go_on)
+            )
 
     def _due(self, access: Access, go_on: Callable[[], None]) -> None:
         """Go on with a command, unless the disk began to hang meanwhile."""
@@ -175,7 +179,7 @@ class Disk:
         if access.writing is not flight:
             return  # its sender lost power; what becomes of it was drawn then
         good = access.condition is not Condition.ERROR
-        if good or self._chance.random() < 0.5:
+        if good or self._chance.random() < access.lands:
             flight.land()
         else:
             flight.dropped = True

@@ -23,12 +23,15 @@ SLEW_MAX = 0.083
 
 
 class Faults:
-    """Causes faults that the policy covers. `lies` lets the quorum disk lie, too: stale, torn, overwritten."""
+    """Causes faults that the policy covers; with `lasting` also such as only an administrator can mend."""
 
-    def __init__(self, scenario: Scenario, chance: random.Random) -> None:
+    def __init__(self, scenario: Scenario, chance: random.Random, *, lasting: bool = True) -> None:
         self._scenario = scenario
         self._world = scenario.world
         self._chance = chance
+        self._lasting = lasting
+        for access in self._world.disk.access:
+            access.lands = 0.5
         self.nodes = scenario.nodes
         common: tuple[Fault, ...] = (
             self._power,
@@ -225,7 +228,7 @@ class Faults:
     def _lie(self, node: str) -> str:
         """Let the disk lie in a way that a reader can find out."""
         disk, number = self._world.disk, self._world.machines[node].number
-        match self._chance.choice(("torn", "torn", "stale", "foreign")):
+        match self._chance.choice(("torn", "torn", "stale", "foreign" if self._lasting else "torn")):
             case "torn":
                 disk.access[number].torn_next = True
                 return f"disk {node} torn"

@@ -184,9 +184,7 @@ class Guardd(Process):
 
     def _tell(self, view: gm.View) -> None:
         life = self.daemon.life
-        self.world.later(
-            TALK_S, lambda: self.daemon.guard_says(view) if self.daemon.life == life else None
-        )
+        self.world.later(TALK_S, lambda: self.daemon.guard_says(view) if self.daemon.life == life else None)
 
     # --- the disk -------------------------------------------------------------------------------------------
 

@@ -121,9 +121,7 @@ class Scenario:
         lines += [(at_s, 1, f"* {line}") for at_s, line in world.told if at_s >= from_s]
         for machine in world.machines.values():
             lines += [(e.at_s, 2, told(e, self.language)) for e in machine.journal if e.at_s >= from_s]
-        out = [
-            f"{at_s - from_s:8.3f}  {line}" for at_s, _, line in sorted(lines, key=lambda item: item[:2])
-        ]
+        out = [f"{at_s - from_s:8.3f}  {line}" for at_s, _, line in sorted(lines, key=lambda item: item[:2])]
         for name, history in sorted(world.witness.owners.items()):
             now = sorted(history[-1][1])
             out.append(f"{name}: {' and '.join(now) if now else 'nobody'}")

@@ -36,6 +36,12 @@ TALK_S = 0.0003
 RELIVE_S = 0.5
 """After which time systemd starts a daemon again that was killed by the guard."""
 
+SPEAK_S = 1.0
+"""How often servhad repeats what it asks of the guard, so that the guard knows that it is there."""
+
+STOP_TIMEOUT_S = 30.0
+"""When a stop that does not end counts as failed."""
+
 PING_COUNT_MAX = 64
 
 
@@ -62,6 +68,7 @@ class Servhad(Process):
         self.incarnation = ""
         self._wake_id = 0
         self._asking: gm.Asking | None = None
+        self._spoke_s = 0.0
         self._generation = 0
         self._token = 0
         self._pings: dict[tuple[int, int], Stamp] = {}
@@ -180,8 +187,7 @@ class Servhad(Process):
                 )
             case fx.AskGuard(asking=asking):
                 self._asking = asking
-                if self.guard is not None:
-                    self.guard.event(partial(_asked_by, asking), TALK_S)
+                self._speak()
 
     def _act(self, tree: str, resource: str, action: Action) -> None:
         """Start or stop one resource; the script goes on whatever becomes of the daemon."""
@@ -191,7 +197,7 @@ class Servhad(Process):
         ok = behaviour.start_ok if start else behaviour.stop_ok
         took_s = behaviour.start_s if start else behaviour.stop_s
         if took_s == float("inf"):
-            return
+            took_s, ok = STOP_TIMEOUT_S, False
         begun = machine.starts.begin() if start else 0
 
         def done() -> None:
@@ -235,7 +241,11 @@ class Servhad(Process):
 
     def guard_connected(self) -> None:
         """Repeat everything that is asked to a guard that has just come."""
+        self.do(self._speak)
+
+    def _speak(self) -> None:
         if self._asking is not None and self.guard is not None:
+            self._spoke_s = self.world.now_s
             self.guard.event(partial(_asked_by, self._asking), TALK_S)
 
     def give_promise(self, generation: int, token: int) -> None:
@@ -243,12 +253,14 @@ class Servhad(Process):
         self._promise = (generation, token)
 
     def _lease_beat(self, life: int) -> None:
-        """Every period of the lease, let a datagram carry ping and promise."""
+        """Every period of the lease, let a datagram carry ping and promise; every second, speak to the guard."""
 
         def due() -> None:
             if self.life == life and self.alive:
                 if not self.paused and self.machine.power is Power.ON:
                     self._send(None)
+                    if self.world.now_s - self._spoke_s >= SPEAK_S:
+                        self._speak()
                 self._lease_beat(life)
 
         self.world.later(self.machine.cluster.timing.limits.round_s, due)

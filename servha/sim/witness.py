@@ -63,7 +63,9 @@ class Witness:
                 if tree.ownership == highest and holder != slot.node:
                     self._breaks(f"S3: number {highest} of tree {tree.id} belongs to both nodes")
                 elif tree.ownership < highest and holder != slot.node:
-                    self._breaks(f"S3: {machine.us} holds tree {tree.id} with {tree.ownership} after {highest}")
+                    self._breaks(
+                        f"S3: {machine.us} holds tree {tree.id} with {tree.ownership} after {highest}"
+                    )
                 elif tree.ownership > highest:
                     self._holders[tree.id] = (tree.ownership, slot.node)
 

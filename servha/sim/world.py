@@ -71,8 +71,7 @@ class World:
                 self.now_s = until_s
                 return
             at_s, _, act = heapq.heappop(queue)
-            if at_s > self.now_s:
-                self.now_s = at_s
+            self.now_s = max(self.now_s, at_s)
             act()
         raise RuntimeError(f"still busy after {STEP_COUNT_MAX} happenings at {self.now_s:.3f} s")
 

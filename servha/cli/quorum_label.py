@@ -155,7 +155,7 @@ def _refuse_if_it_carries_anything(device: BlockDevice, io: DirectIo, found: Hea
     if count:
         raise _refusal(
             device,
-            say("{count} partitions", count=count),
+            say("partitions: {count}", count=count),
             say("choose another disk; an empty partition label may stay, partitions may not"),
         )
     if isinstance(found, Reject) and found.reason in (Reason.BLANK, Reason.NOT_A_RECORD):

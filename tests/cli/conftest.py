@@ -15,6 +15,7 @@ import pytest
 
 from servha.cli.main import main
 from servha.wire import rpc
+from tests.cli.quorum_bench import be, bench  # noqa: F401 - fixtures
 
 Answer = Any  # a result, a Refusal, a list of results to stream (Stream), or a function of the arguments
 

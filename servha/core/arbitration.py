@@ -261,7 +261,7 @@ PERMITS: tuple[Row[Permit], ...] = (
     Row("right-lost", {"right": Right.LOST}, Permit.MUST_STOP, "{right_because}"),
     Row(
         "forced",
-        {"right": ALONE, "granted": Granted.NOT_NEEDED, "forced": True},
+        {"right": ALONE, "granted": {Granted.NOT_NEEDED, Granted.YES}, "forced": True},
         Permit.YES,
         "an administrator confirmed that {peer} is off",
     ),

@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from servha.core.arbitration import PERMITS, RIGHTS, Answer, Hearing, Permit, Petition, Right, There
+from servha.core.arbitration import (
+    PERMITS,
+    RIGHTS,
+    Answer,
+    Granted,
+    Guarded,
+    Hearing,
+    Permit,
+    Petition,
+    Right,
+    There,
+)
+from servha.core.lease import ENTRY, LEASE, EntrySituation, LeaseSituation
 from servha.core.model import Goal, PeerHealth, Phase, Policy, Standing, StartFailure
 from servha.core.placement import PLACEMENT, Holder, Pin, Question, Side, Wish
 from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
@@ -21,7 +33,11 @@ TABLES: list[tuple[str, tuple[Row[Any], ...], Any]] = [
     ("PLACEMENT", PLACEMENT, Question),
     ("STANDING", STANDING, NodeSituation),
     ("TREE", TREE, TreeSituation),
+    ("LEASE", LEASE, LeaseSituation),
+    ("ENTRY", ENTRY, EntrySituation),
 ]
+SILENCE = (PeerHealth.LOST, PeerHealth.UNHEARD)
+CONTACT = (PeerHealth.ALIVE, PeerHealth.SUSPECT)
 
 
 @pytest.mark.parametrize(("name", "rows", "kind"), TABLES)
@@ -52,6 +68,8 @@ def test_every_reason_is_a_sentence_whose_values_are_known(
     known = {
         "peer", "references", "reference", "peer_host", "first_start_s", "held", "right_because", "tree", "failure",
         "held_by", "hold_down_s", "rival", "limit", "window_s", "wish_because", "permit_because",
+        "lease_because", "lease_otherwise", "guard_grace_s", "entry_because", "entry_otherwise", "entry_ownership",
+        "keep_s", "take_s", "claim_s", "grace_s", "disk_trouble",
     }  # fmt: skip
     for row in rows:
         for template in (row.because, row.otherwise):
@@ -61,29 +79,42 @@ def test_every_reason_is_a_sentence_whose_values_are_known(
 
 
 def test_beats_alone_never_move_anything() -> None:
-    """Silence by itself never grants the right: somebody else on the wire has to have been asked."""
+    """Silence by itself never grants the right: somebody else has to have been asked, on the wire or the disk."""
     for h in every(Hearing):
-        if h.peer in (PeerHealth.LOST, PeerHealth.UNHEARD) and h.peer_host is not Answer.SILENT:
+        if h.peer in SILENCE and h.guard is not Guarded.LIVES and h.peer_host is not Answer.SILENT:
             assert first_match(RIGHTS, h).becomes is not Right.GRANTED, h
 
 
 def test_a_peer_in_contact_is_never_overruled() -> None:
     for h in every(Hearing):
-        if h.peer in (PeerHealth.ALIVE, PeerHealth.SUSPECT):
-            assert first_match(RIGHTS, h).becomes is Right.CONSENT, h
+        if h.peer in CONTACT:
+            becomes = first_match(RIGHTS, h).becomes
+            assert becomes is not Right.GRANTED, h
+            assert becomes is Right.CONSENT or h.guard not in (Guarded.NOT_NEEDED, Guarded.LIVES), h
 
 
 def test_under_a_reference_policy_nobody_acts_alone_without_its_answer() -> None:
     for h in every(Hearing):
-        silent = h.peer in (PeerHealth.LOST, PeerHealth.UNHEARD)
-        if h.policy is Policy.REFERENCE and silent and h.reference is not Answer.ANSWERS:
+        if h.policy is Policy.REFERENCE and h.peer in SILENCE and h.reference is not Answer.ANSWERS:
             assert first_match(RIGHTS, h).becomes is not Right.GRANTED, h
+
+
+def test_under_both_a_node_that_reaches_no_reference_takes_nothing_and_keeps_what_it_has() -> None:
+    for h in every(Hearing):
+        if h.policy is Policy.BOTH and h.peer in SILENCE and h.guard is Guarded.LIVES:
+            becomes = first_match(RIGHTS, h).becomes
+            if h.reference in (Answer.SILENT, Answer.UNKNOWN):
+                assert becomes in (Right.REFUSED, Right.PENDING), h
+            if h.reference is Answer.SILENT and (h.boot_wait_over or h.peer is PeerHealth.LOST):
+                assert becomes is Right.REFUSED, h
 
 
 def test_a_booting_node_waits_before_it_acts_alone() -> None:
     for h in every(Hearing):
         if h.peer is PeerHealth.UNHEARD and not h.boot_wait_over:
-            assert first_match(RIGHTS, h).becomes is Right.PENDING, h
+            becomes = first_match(RIGHTS, h).becomes
+            assert becomes is not Right.GRANTED, h
+            assert becomes is Right.PENDING or h.guard in (Guarded.ENDED, Guarded.ABSENT), h
 
 
 def test_an_owner_that_is_cut_off_loses_the_right() -> None:
@@ -93,22 +124,77 @@ def test_an_owner_that_is_cut_off_loses_the_right() -> None:
             assert first_match(RIGHTS, h).becomes is Right.LOST, h
 
 
+def test_with_a_quorum_disk_the_right_is_lost_exactly_when_the_lease_is() -> None:
+    """No silence, no missing reference address stops an owner whose lease lives; nothing saves one whose has ended."""
+    for h in every(Hearing):
+        if h.policy.leased:
+            without = h.guard in (Guarded.ENDED, Guarded.ABSENT)
+            becomes = first_match(RIGHTS, h).becomes
+            assert (becomes is Right.LOST) is (without and h.holds), h
+            if without and not h.holds:
+                assert becomes is Right.REFUSED, h
+
+
+def test_nobody_acts_before_the_guard_was_heard() -> None:
+    for h in every(Hearing):
+        if h.guard is Guarded.UNKNOWN:
+            assert first_match(RIGHTS, h).becomes is Right.PENDING, h
+
+
+def test_a_silent_peer_whose_lease_can_be_waited_for_needs_no_answer_of_its_host() -> None:
+    """With a living lease the quorum disk decides, be the peer's host reachable or not: it may be cut off there."""
+    for h in every(Hearing):
+        asked = h.policy is Policy.DISK or h.reference in (Answer.ANSWERS, Answer.NOBODY_TO_ASK)
+        if h.guard is Guarded.LIVES and h.peer is PeerHealth.LOST and asked:
+            assert first_match(RIGHTS, h).becomes is Right.GRANTED, h
+
+
 def test_a_tree_that_the_peer_holds_is_never_started_beside_it() -> None:
     for p in every(Petition):
-        if p.right is Right.CONSENT and p.there not in (There.CONSENTS, There.RESIGNED):
+        off = p.there in (There.CONSENTS, There.RESIGNED)
+        if p.right is Right.CONSENT and p.granted is Granted.NOT_NEEDED and not off:
             assert first_match(PERMITS, p).becomes is not Permit.YES, p
 
 
-def test_an_answering_address_blocks_every_start_alone() -> None:
+def test_with_a_quorum_disk_nothing_starts_that_is_not_held_there() -> None:
     for p in every(Petition):
-        if p.right is not Right.CONSENT and p.addresses in (Answer.ANSWERS, Answer.UNKNOWN):
+        if p.granted is Granted.NO:
+            assert first_match(PERMITS, p).becomes is not Permit.YES, p
+
+
+def test_what_is_held_on_the_quorum_disk_may_start_unless_the_right_is_missing() -> None:
+    for p in every(Petition):
+        if p.granted is Granted.YES and (p.forced or p.right in (Right.CONSENT, Right.GRANTED)):
+            assert first_match(PERMITS, p).becomes is Permit.YES, p
+
+
+def test_whoever_may_act_alone_asks_the_quorum_disk() -> None:
+    for p in every(Petition):
+        if p.granted is Granted.NO and p.right is Right.GRANTED:
+            assert first_match(PERMITS, p).becomes is Permit.ASK, p
+
+
+def test_an_administrators_word_is_stronger_than_a_missing_right_but_not_than_a_lost_one() -> None:
+    word = {Granted.NOT_NEEDED: Permit.YES, Granted.NO: Permit.ASK, Granted.YES: Permit.YES}
+    for p in every(Petition):
+        if p.forced:
+            lost = p.right is Right.LOST
+            assert first_match(PERMITS, p).becomes is (Permit.MUST_STOP if lost else word[p.granted]), p
+
+
+def test_an_answering_address_blocks_every_start_alone() -> None:
+    """Unless the lease of whoever answers is known to have ended, or an administrator knows better."""
+    for p in every(Petition):
+        alone = p.right is not Right.CONSENT and p.granted is Granted.NOT_NEEDED and not p.forced
+        if alone and p.addresses in (Answer.ANSWERS, Answer.UNKNOWN):
             assert first_match(PERMITS, p).becomes is not Permit.YES, p
 
 
 def test_only_consent_or_a_grant_permits_a_start() -> None:
     for p in every(Petition):
         if first_match(PERMITS, p).becomes is Permit.YES:
-            assert p.right is Right.GRANTED or p.there in (There.CONSENTS, There.RESIGNED), p
+            consent = p.there in (There.CONSENTS, There.RESIGNED)
+            assert p.right is Right.GRANTED or consent or p.granted is Granted.YES or p.forced, p
 
 
 def test_a_tree_comes_up_only_with_a_permit_and_a_wish() -> None:
@@ -183,12 +269,14 @@ def test_a_running_tree_is_sent_away_only_to_a_node_that_is_there() -> None:
 
 def test_a_cluster_of_one_node_acts_at_once() -> None:
     for h in every(Hearing):
-        if h.peer is PeerHealth.ABSENT:
+        if h.peer is PeerHealth.ABSENT and h.guard in (Guarded.NOT_NEEDED, Guarded.LIVES):
             assert first_match(RIGHTS, h).becomes is Right.GRANTED, h
 
 
 def test_what_the_peer_holds_or_announced_first_is_not_even_asked_for() -> None:
     for p in every(Petition):
+        if p.granted is Granted.YES:
+            continue  # it is ours on the disk, whatever an older beat says
         if p.right is Right.CONSENT and p.there in (There.HOLDS, There.WANTS_BEFORE_US):
             assert first_match(PERMITS, p).becomes is Permit.NO, p
 

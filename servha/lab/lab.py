@@ -45,11 +45,17 @@ from servha.lab.service import Unit
 from servha.lab.trouble import Exit, LabError
 
 DEFAULT_NAME = "demo"
+RESET = Path("/dev/sysrq-trigger")
+"""What resets a node, as the node sees it: a pipe to the process that plays its hardware."""
 
 
 def daemons() -> list[Unit]:
     """Return the product's own services, from the environment that runs this."""
-    return [Unit("servhad", [f"{sys.prefix}/bin/servhad"], watchdog_s=2.0, stop_limit_s=1800.0)]
+    guard = [sys.executable, "-m", "servha.lab.guardd", "--reset", str(RESET)]
+    return [
+        Unit("servha-guardd", guard, restart_s=0.02),
+        Unit("servhad", [f"{sys.prefix}/bin/servhad"], watchdog_s=2.0, stop_limit_s=1800.0),
+    ]
 
 
 class Lab:

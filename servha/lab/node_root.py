@@ -139,11 +139,11 @@ def _kernel_views(node: NodeLayout, root: Path) -> None:
     boot_id = root / "run" / "boot_id"
     boot_id.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
     kernel.bind(boot_id, settings / "kernel" / "random" / "boot_id", kernel.MS_RDONLY)
-    trigger = proc / "sysrq-trigger"
-    if not trigger.exists():  # a kernel without sysrq: nothing to protect the machine from
-        trigger = root / "dev" / "sysrq-trigger"
-        trigger.touch()
+    trigger = root / "dev" / "sysrq-trigger"
+    trigger.touch()
     kernel.bind(node.sysrq, trigger)
+    if (proc / "sysrq-trigger").exists():  # else a kernel without sysrq: nothing to protect the machine from
+        kernel.bind(node.sysrq, proc / "sysrq-trigger")
     watchdog = root / "dev" / "watchdog"
     watchdog.touch()
     kernel.bind(node.watchdog, watchdog)

@@ -5,6 +5,7 @@ that takes the same orders as short messages and answers each:
 
     timeout 2.5   set the time in seconds; the answer is the time now in force
     left          the answer is the seconds until it fires
+    identity      the answer is what the driver calls itself
     V             from now on closing disarms it (the kernel's magic character)
     anything else feeds it
 
@@ -22,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 DEFAULT_S = 60.0
+IDENTITY = "ServHA lab watchdog"
 
 
 class Watchdog:
@@ -92,6 +94,8 @@ class Watchdog:
                 answer = f"{self._timeout_s}"
             case ["left"]:
                 answer = f"{self.left_s()}"
+            case ["identity"]:
+                answer = IDENTITY
             case _:
                 self._feed()
         with suppress(OSError):

@@ -8,9 +8,11 @@ nothing: when it is armed, fed and disarmed is the arbitration guard's decision.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import math
 import os
+import select
 import socket
 import stat
 import struct
@@ -82,7 +84,7 @@ class Messages:
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
-        self._line.settimeout(_ANSWER_S)
+        self._line.setblocking(False)  # noqa: FBT003  it takes no keyword
         self.name = self._asked("identity") or "watchdog"
 
     def fileno(self) -> int:
@@ -96,7 +98,7 @@ class Messages:
     def feed(self) -> None:
         """Feed it."""
         self._drain()
-        self._line.send(b"feed", socket.MSG_DONTWAIT)
+        self._line.send(b"feed")
 
     def disarm(self) -> None:
         """Say the magic word and close."""
@@ -108,12 +110,14 @@ class Messages:
     def _asked(self, order: str) -> str:
         self._drain()
         self._line.send(order.encode("ascii"))
+        if not select.select([self._line], [], [], _ANSWER_S)[0]:
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         return self._line.recv(256).decode("ascii", "replace")
 
     def _drain(self) -> None:
         """Throw away answers to earlier feedings."""
         with contextlib.suppress(BlockingIOError):
-            while self._line.recv(256, socket.MSG_DONTWAIT):
+            while self._line.recv(256):
                 pass
 
 

@@ -55,7 +55,7 @@ from servha.core.situations import (
 from servha.core.state import State, TreeState
 from servha.core.table import fill, first_match
 from servha.core.transitions import entered
-from servha.core.words import NOTHING_SAID, Text, Value
+from servha.core.words import NOTHING_SAID, Text, Value, say
 
 SETTLE_COUNT_MAX = 8
 """How often the tables are walked for one event; each walk follows from a change made by the one before."""
@@ -336,7 +336,9 @@ class Engine:
         said["tree"] = spec.name
         if state.view is not None:
             entry = state.view.entry(spec.id)
-            said["entry_because"], said["entry_otherwise"] = entry.because, entry.otherwise
+            asking = say("the quorum disk is being asked")  # its last answer was given to another question
+            said["entry_because"] = entry.because if tree.phase is Phase.WANTED else asking
+            said["entry_otherwise"] = entry.otherwise
             said["entry_ownership"] = entry.ownership
         else:
             said["entry_because"] = said["entry_otherwise"] = NOTHING_SAID

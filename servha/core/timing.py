@@ -275,6 +275,6 @@ PROFILES = {
         first_start_ms=4100,
         lease_ms=2400,
         round_ms=100,
-        in_flight_ms=400,
+        in_flight_ms=300,
     ),
 }

@@ -37,6 +37,7 @@ from servha.core.obligations import (
     tree_work,
 )
 from servha.core.placement import PLACEMENT, Side
+from servha.core.register import Entry
 from servha.core.remember import configured, remember, with_tree
 from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
 from servha.core.situations import (
@@ -306,8 +307,10 @@ class Engine:
                 out.append(Remember(tree.name, tree.ownership, tree.order))
             tree = replace(tree, because=because, rule=row.id, wish=wish.becomes)
             self.state = with_tree(self.state, tree)
-            if row.becomes is situation.phase and row.becomes.holds:
-                return self._work_on(spec, out)
+            if row.becomes is situation.phase and (
+                row.becomes.holds or (row.becomes is Phase.WANTED and said["entry_otherwise"] == NOTHING_SAID)
+            ):
+                return self._work_on(spec, out)  # nothing to tell but a step on its way
             otherwise = row.otherwise or wish.otherwise or permit.otherwise
             out.append(
                 Record(
@@ -337,8 +340,11 @@ class Engine:
         if state.view is not None:
             entry = state.view.entry(spec.id)
             asking = say("the quorum disk is being asked")  # its last answer was given to another question
-            said["entry_because"] = entry.because if tree.phase is Phase.WANTED else asking
-            said["entry_otherwise"] = entry.otherwise
+            answered = (
+                tree.phase is Phase.WANTED and entry.entry is not Entry.NONE
+            ) or entry.otherwise.template
+            said["entry_because"] = entry.because if answered else asking
+            said["entry_otherwise"] = entry.otherwise if tree.phase is Phase.WANTED else NOTHING_SAID
             said["entry_ownership"] = entry.ownership
         else:
             said["entry_because"] = said["entry_otherwise"] = NOTHING_SAID

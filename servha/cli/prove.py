@@ -62,7 +62,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     played = total = 0
     found: list[Found] = []
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as executor:
-        for played, total, found in prove(given, args.faults, executor):
+        for progress in prove(given, args.faults, executor):
+            played, total, found = progress
             if screen.err.isatty() or played == total:
                 end = "\n" if played == total else "\r"
                 said = say("{played} of {total} sequences played", played=played, total=total)

@@ -203,7 +203,7 @@ def _resume(s: Scenario, words: list[str]) -> None:
 
 
 def _order(s: Scenario, words: list[str]) -> None:
-    """Take `order start web on node2 at node1`, and stop, move, release likewise."""
+    """Take `order start web on node2 at node1`; stop, move, release likewise; `force`: the peer was said to be off."""
     verb, tree = words[0], words[1]
     rest = dict(zip(words[2::2], words[3::2], strict=True))
     at = rest.get("at") or next(n for n in s.nodes if s.world.daemons[n].alive)
@@ -212,7 +212,8 @@ def _order(s: Scenario, words: list[str]) -> None:
     if known is None:
         raise ValueError(f"nobody on {at} knows {tree}")
     goal = Goal.STOP if verb == "stop" else Goal.RUN
-    s.world.order(at, tree, Order(known.order.number + 1, goal, rest.get("on", "")))
+    pin, forced = rest.get("on", ""), verb == "force"
+    s.world.order(at, tree, Order(known.order.number + 1, goal, pin, forced=forced))
 
 
 def _fails(s: Scenario, words: list[str]) -> None:

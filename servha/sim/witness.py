@@ -1,10 +1,12 @@
 """What an observer outside both machines sees: who really runs what, and the promises that nobody may break.
 
-S1  no tree runs on two nodes. An error where the policy promises it (a quorum disk, a watchdog, and no machine that
-    was frozen without knowing); counted everywhere.
+S1  no tree runs on two nodes: counted everywhere.
 S3  an ownership number belongs to one node, and every new one is higher than all before it.
 S4  nothing is started for which the guard declares nothing.
 S5  the watchdog counts whenever the guard writes that it wants or holds something.
+
+All of them are errors where the policy promises it: a quorum disk, a watchdog, and no machine that stood still
+without knowing.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class Witness:
     machines: dict[str, Machine]
     now_s: float = 0.0
     exclusive: bool = False
-    """Whether the configuration promises S1."""
+    """Whether the configuration promises all this."""
     ever_dual: list[tuple[float, str]] = field(default_factory=list)
     broken: list[tuple[float, str]] = field(default_factory=list)
     owners: dict[str, Owners] = field(default_factory=dict)
@@ -47,8 +49,7 @@ class Witness:
             history.append((now_s, now))
             if len(now) > 1:
                 self.ever_dual.append((now_s, name))
-                if self.exclusive:
-                    self._breaks(f"S1: {name} runs on two nodes")
+                self._breaks(f"S1: {name} runs on two nodes")
 
     def writes(self, machine: Machine, slot: Slot, now_s: float) -> None:
         """See a guard write its slot."""
@@ -76,5 +77,5 @@ class Witness:
             self._breaks(f"S4: {machine.us} starts {tree} without holding it")
 
     def _breaks(self, what: str) -> None:
-        if not self.broken or self.broken[-1][1] != what:
+        if self.exclusive and (not self.broken or self.broken[-1][1] != what):
             self.broken.append((self.now_s, what))

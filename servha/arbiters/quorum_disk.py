@@ -45,16 +45,16 @@ class BlockIo(Protocol):
 class DirectIo:
     """Past the page cache, one call a transfer. Both nodes see one disk, not each its own memory of it."""
 
-    def __init__(self, *, writes: bool = True) -> None:
-        self._writes = writes
+    def __init__(self, *, writes: bool = True, alone: bool = True) -> None:
+        self._writes, self._alone = writes, writes and alone
         self._descriptor: int | None = None
         # O_DIRECT wants aligned memory; a mapping begins on a page.
         self._buffer = mmap.mmap(-1, sector.SLOTS_BYTES)
 
     def open(self, path: str) -> None:
-        """Open it. Whoever means to write has a block device alone: then nobody here can mount or format it."""
+        """Open it. Whoever writes slots has a block device alone: then nobody here can mount or format it."""
         wanted = os.O_DIRECT | os.O_CLOEXEC | (os.O_RDWR | os.O_DSYNC if self._writes else os.O_RDONLY)
-        if self._writes and stat.S_ISBLK(os.stat(path).st_mode):  # noqa: PTH116  follows the link of by-id
+        if self._alone and stat.S_ISBLK(os.stat(path).st_mode):  # noqa: PTH116  follows the link of by-id
             wanted |= os.O_EXCL
         self.close()
         self._descriptor = os.open(path, wanted)
@@ -87,10 +87,11 @@ class DirectIo:
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """What one round found; the first six fields are those of `guard_model.RoundEnded`, which explains them."""
+    """What one round found; the first fields are those of `guard_model.RoundEnded`, which explains them."""
 
     read: bool
     own: Slot | None = None
+    own_blank: bool = False
     peer: Slot | None = None
     peer_mark: bytes = b""
     peer_blank: bool = False
@@ -159,6 +160,7 @@ class QuorumDisk:
         return RoundResult(
             read=True,
             own=found,
+            own_blank=own.blank,
             peer=peer.slot,
             peer_mark=peer.mark,
             peer_blank=peer.blank,
@@ -248,8 +250,10 @@ class QuorumDisk:
                 self._check_label()  # a damaged copy under our label: our next record replaces it
 
     def _remember(self, area: bytes) -> None:
-        for copy in (0, 1):
+        for copy, known in enumerate(self._copies):
             block = sector.copy_of(area, self._node, copy)
+            if known is not None and block == known.block:
+                continue
             found = sector.decode_slot(block, self._node, copy, self._cluster_id, self._key)
             self._copies[copy] = _Written(block, found.age) if isinstance(found, Slot) else None
 

@@ -8,10 +8,8 @@ of this cluster only replaces a label that nobody uses. What stands in the first
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 
-from servha.arbiters.quorum_disk import DirectIo, label_trouble, open_trouble
+from servha.arbiters.quorum_disk import DirectIo, label_trouble
 from servha.cli import exits
 from servha.cli.block_device import LABEL_BYTES, BlockDevice, block_device, partition_count, signatures, uses
 from servha.cli.quorum_reading import (
@@ -19,6 +17,7 @@ from servha.cli.quorum_reading import (
     Watched,
     device_rows,
     here,
+    is_taken,
     label_of,
     opened,
     read,
@@ -110,7 +109,7 @@ def _refuse_unless_meant(typed: str, device: BlockDevice, cluster: Here, found: 
 
 def _refuse_if_node_uses_it(device: BlockDevice, io: DirectIo, cluster: Here, found: Header | Reject) -> None:
     """Refuse a disk that this node has open for itself, or that any node of any cluster writes to. No force helps."""
-    if _is_taken(device):
+    if is_taken(device):
         because = say("something on this node has it open for itself, as servha-guardd does")
         raise _refusal(device, because, _stop_both())
     if not _is_labelled(found):
@@ -118,17 +117,6 @@ def _refuse_if_node_uses_it(device: BlockDevice, io: DirectIo, cluster: Here, fo
     for node, watched in enumerate(watch(io, device, cluster, watch_s(cluster, WATCH_LABEL_S))):
         if watched.changes:
             raise _refusal(device, _writer(node, watched, cluster), _stop_both())
-
-
-def _is_taken(device: BlockDevice) -> bool:
-    """Whether somebody on this node has the disk for himself: servha-guardd, LVM, a mount in another namespace."""
-    try:
-        os.close(os.open(device.name, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            return True
-        raise Refusal(Code.FAILED, open_trouble(device.name, error)) from error
-    return False
 
 
 def _writer(node: int, watched: Watched, cluster: Here) -> Text:

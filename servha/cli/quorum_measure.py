@@ -8,12 +8,11 @@ a guard runs the slot is its own, and writing beside it would be measured as its
 from __future__ import annotations
 
 import argparse
-import errno
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from servha.arbiters.quorum_disk import DirectIo, open_trouble
+from servha.arbiters.quorum_disk import DirectIo
 from servha.cli import exits, states
 from servha.cli.block_device import BlockDevice, queues_forever
 from servha.cli.client import Client, LateAnswer, NotRunning
@@ -25,6 +24,7 @@ from servha.cli.quorum_reading import (
     device_meant,
     device_rows,
     here,
+    is_taken,
     opened,
     own_label,
     read,
@@ -93,7 +93,8 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         raise Refusal(Code.USAGE, say("{seconds} seconds is outside 0..3600", seconds=args.seconds))
     cluster = here()
     device = device_meant(args, cluster)
-    io, taken = _opened(device, writes=args.write)
+    taken = is_taken(device)  # this node's guard, or somebody else here
+    io = opened(device, writes=args.write and not taken)
     try:
         own_label(io, device, cluster)
         if not screen.json:
@@ -105,21 +106,6 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     finally:
         io.close()
     return _tell(screen, device, cluster, rounds, seen, writes=args.write and not taken, taken=taken)
-
-
-def _opened(device: BlockDevice, *, writes: bool) -> tuple[DirectIo, bool]:
-    """Return the disk opened, and whether this node's guard (or somebody else here) has it for itself."""
-    alone = DirectIo()
-    try:
-        alone.open(device.name)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise Refusal(Code.FAILED, open_trouble(device.name, error)) from error
-        return opened(device), True
-    if writes:
-        return alone, False
-    alone.close()
-    return opened(device), False
 
 
 def _mode(device: BlockDevice, *, taken: bool, writes: bool) -> Text:

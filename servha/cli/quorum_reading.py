@@ -7,6 +7,8 @@ without servhad. Never writes to a disk: quorum_label.py and quorum_measure.py d
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,9 +112,20 @@ def device_meant(args: argparse.Namespace, cluster: Here) -> BlockDevice:
     return block_device(name)
 
 
-def opened(device: BlockDevice) -> DirectIo:
-    """Return the disk opened for reading, past the cache. Raises `Refusal`."""
-    io = DirectIo(writes=False)
+def is_taken(device: BlockDevice) -> bool:
+    """Whether somebody on this node has the disk for himself: servha-guardd, LVM, a mount in another namespace."""
+    try:
+        os.close(os.open(device.name, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return True
+        raise Refusal(Code.FAILED, open_trouble(device.name, error)) from error
+    return False
+
+
+def opened(device: BlockDevice, *, writes: bool = False) -> DirectIo:
+    """Return the disk opened past the cache, not for us alone: a guard may start meanwhile. Raises `Refusal`."""
+    io = DirectIo(writes=writes, alone=False)
     try:
         io.open(device.name)
     except OSError as error:

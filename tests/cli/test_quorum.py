@@ -9,7 +9,7 @@ from typing import Any
 
 from servha.arbiters.quorum_disk import DirectIo
 from servha.cli.quorum_latency import Latency, inequalities, latency, least_lease_ms
-from servha.core.timing import PROFILES
+from servha.core.timing import PROFILES, Limits
 from servha.wire import sector
 from tests.cli import recorded
 from tests.cli.conftest import FakeDaemon
@@ -145,10 +145,10 @@ def measured(bench: Bench, *more: str) -> dict[str, Any]:
 
 
 def test_a_disk_too_slow_for_the_figures_is_told_by_the_inequality_that_breaks_first() -> None:
-    slow = Latency(5000, 1.0, 20.0, 60.0, 900.0)
-    conditions = inequalities(PROFILES["fast"].limits, slow)
+    slow, quick = Latency(5000, 1.0, 20.0, 60.0, 900.0), Limits(2400, 1000, 100, 5000, 400)
+    conditions = inequalities(quick, slow)
     assert [(one.name, one.spare_ms) for one in conditions] == [("I1", -20.0), ("I3", 340.0)]
-    assert least_lease_ms(PROFILES["fast"].limits, slow) == 2000 + 20 + 300 + 120
+    assert least_lease_ms(quick, slow) == 2000 + 20 + 300 + 120
     assert [one.name for one in inequalities(PROFILES["manual"].limits, slow)] == ["I3", "I1"]
     assert least_lease_ms(PROFILES["manual"].limits, slow) == 8 * 500
 

@@ -97,7 +97,15 @@ def trouble_of(result: RoundResult) -> str:
 def test_what_one_node_wrote_the_other_reads_in_its_next_round(lun: Lun) -> None:
     first, second = lun.disk(0), lun.disk(1)
     looked = first.round(None)
-    assert (looked.read, looked.own, looked.peer, looked.peer_blank) == (True, None, None, True)
+    assert (looked.read, looked.own, looked.own_blank, looked.peer, looked.peer_blank) == (
+        True,
+        None,
+        True,
+        None,
+        True,
+    )
+    assert not first.round(a_slot(0, 0)).own_blank
+    looked = first.round(None)
     held = TreeEntry(1, Entry.HELD, 7)
     marks = [looked.peer_mark]
     for number in range(1, 6):

@@ -117,7 +117,7 @@ def test_the_fields_are_where_the_design_puts_them() -> None:
     assert block[1736:1741] == b"0.1.0"
     header = sector.encode_header(Header(CLUSTER, ("11" * 16, "22" * 16), 5, PROFILES["fast"].limits, 9), KEY)
     assert (header[:8], header[48]) == (b"SERVHAQ1", 0x22)
-    assert int.from_bytes(header[88:92], "little") == 400
+    assert int.from_bytes(header[88:92], "little") == PROFILES["fast"].in_flight_ms
     assert header[96:128] == sector.key_mark(KEY)
 
 

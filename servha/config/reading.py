@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -215,7 +215,7 @@ def explain(message: str, raw: object, wanted: Any) -> tuple[Text, Text, str]:
         return say("must be {wanted}, not {found}", wanted=names, found=found), NOTHING_SAID, inner
     if plain.startswith("Invalid enum value"):
         because = say("{value} is not one of the possible values", value=str(raw))
-        return because, suggestion(str(raw), [str(word.value) for word in wanted]), inner
+        return because, suggestion(str(raw), _words_of(wanted)), inner
     if match := re.fullmatch(r"Expected `\w+` (>=|<=|>|<) (\S+)", plain):
         return _bound(match[1], str(raw), match[2]), NOTHING_SAID, inner
     if match := re.fullmatch(r"Expected `\w+` of length (>=|<=) (\d+)", plain):
@@ -230,6 +230,15 @@ def explain(message: str, raw: object, wanted: Any) -> tuple[Text, Text, str]:
             inner,
         )
     return say("is not acceptable: {reason}", reason=plain), NOTHING_SAID, inner
+
+
+def _words_of(wanted: Any) -> list[str]:
+    """Every word that an enumeration, or a field that allows some literal words, takes."""
+    if get_origin(wanted) is Annotated:
+        wanted = get_args(wanted)[0]
+    if get_origin(wanted) is Literal:
+        return [str(word) for word in get_args(wanted)]
+    return [str(word.value) for word in wanted]
 
 
 def _bound(sign: str, value: str, bound: str) -> Text:

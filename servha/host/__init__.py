@@ -5,6 +5,7 @@ It carries out and reports; it never decides what should run where. `port.Host` 
 """
 
 from servha.host.answers import FieldProblem, Finding, Outcome
+from servha.host.disks import Disk, Disks, Mount, MountChanges, TableEntry
 from servha.host.local import LocalHost
 from servha.host.port import (
     AddressChange,
@@ -28,6 +29,8 @@ __all__ = [
     "Changes",
     "ChangesMissed",
     "Completed",
+    "Disk",
+    "Disks",
     "Ended",
     "FieldProblem",
     "Finding",
@@ -37,7 +40,10 @@ __all__ = [
     "LinkState",
     "Listener",
     "LocalHost",
+    "Mount",
+    "MountChanges",
     "Outcome",
     "Process",
     "ScriptedHost",
+    "TableEntry",
 ]

@@ -12,6 +12,7 @@ from typing import Self
 
 from servha.core.words import Text, say
 from servha.host import arp, cgroups, icmp, orphans, proc, scripts, waiting
+from servha.host.local_disks import LocalDisks
 from servha.host.netlink import Network, Subscription
 from servha.host.port import Completed, Ended, HostError, LinkState, Listener, Process
 from servha.host.programs import KILL_WAIT_S, Programs
@@ -28,6 +29,7 @@ class LocalHost:
 
     def __init__(self, *, node: str, run_dir: Path = Path("/run/servha"), base: Path | None = None) -> None:
         self.node = node
+        self.disks = LocalDisks()
         self._run_dir = run_dir
         self._base = base
         self._cgroups: cgroups.Cgroups | None = None

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from servha.core.words import Text
+
+if TYPE_CHECKING:
+    from servha.host.disks import Disks
 
 OUTPUT_BYTES_MAX = 64 * 1024
 """Of what a program writes, this much is kept; the rest is read and thrown away."""
@@ -210,6 +213,12 @@ class Host(Protocol):
 
     async def processes(self) -> tuple[Process, ...]:
         """Every process this one may see, except itself."""
+        ...
+
+    # disks
+    @property
+    def disks(self) -> Disks:
+        """The machine's disks and file systems."""
         ...
 
     # time

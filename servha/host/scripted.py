@@ -23,6 +23,7 @@ from servha.host.port import (
     Listener,
     Process,
 )
+from servha.host.scripted_disks import ScriptedDisks
 
 Answer = Completed | HostError | Callable[[], Completed]
 
@@ -34,6 +35,7 @@ class ScriptedHost:
         self, *, node: str = "node1", programs: Mapping[str, Sequence[Answer]] | None = None
     ) -> None:
         self.node = node
+        self.disks = ScriptedDisks()
         self.calls: list[tuple[str, ...]] = []
         self.environments: list[dict[str, str]] = []
         self.programs: dict[str, list[Answer]] = {name: list(a) for name, a in (programs or {}).items()}
@@ -133,8 +135,10 @@ class ScriptedHost:
         return bool(self.living.get(cgroup))
 
     def cgroup_pids(self, cgroup: Path) -> tuple[int, ...]:
-        """What the test let live there."""
-        return self.living.get(cgroup, ())
+        """What the test let live there, and below."""
+        return tuple(
+            pid for path, pids in self.living.items() if cgroup in (path, *path.parents) for pid in pids
+        )
 
     async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
         """Return when the test lets it die, as it says in `ends`."""

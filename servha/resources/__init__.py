@@ -3,7 +3,8 @@
 from servha.resources.custom import Custom
 from servha.resources.ipv4 import Ipv4
 from servha.resources.kind import Place, ResourceKind
+from servha.resources.shared_disk import SharedDisk
 
-RESOURCE_KINDS: tuple[type[ResourceKind], ...] = (Ipv4, Custom)
+RESOURCE_KINDS: tuple[type[ResourceKind], ...] = (Ipv4, SharedDisk, Custom)
 
-__all__ = ["RESOURCE_KINDS", "Custom", "Ipv4", "Place", "ResourceKind"]
+__all__ = ["RESOURCE_KINDS", "Custom", "Ipv4", "Place", "ResourceKind", "SharedDisk"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,32 @@ def test_a_virtual_address_gets_another_interface_on_one_node(cluster: FakeDaemo
     made = resource(cluster, "vip2")
     assert made["settings"] == {"address": "192.0.2.101/24", "nic": "pub0"}
     assert made["per_node"] == {"node2": {"nic": "ens3"}}
+
+
+def test_a_shared_disk_has_the_name_of_its_volume_on_each_node(cluster: FakeDaemon, run: Run) -> None:
+    ran = run(
+        "resource",
+        "create",
+        "web/disk",
+        "shared_disk",
+        "device=/dev/disk/by-id/lun1",
+        "device@node2=/dev/disk/by-id/lun1-on-node2",
+        "mount_point=/srv/web",
+        "fsck=before-mount",
+    )
+    assert ran.status == 0, ran.err
+    made = resource(cluster, "disk")
+    assert made["settings"] == {
+        "device": "/dev/disk/by-id/lun1",
+        "mount_point": "/srv/web",
+        "fsck": "before-mount",
+    }
+    assert made["per_node"] == {"node2": {"device": "/dev/disk/by-id/lun1-on-node2"}}
+    refused = run(
+        "resource", "create", "web/d2", "shared_disk", "device=sdb", "mount_point=/srv", "fsck=always"
+    )
+    assert refused.status == 78
+    assert "before-mount" in refused.err
 
 
 def test_an_application_with_scripts_lists_and_detectors(cluster: FakeDaemon, run: Run) -> None:
@@ -266,3 +293,46 @@ def test_config_check_needs_no_daemon(run: Run, tmp_path: Path) -> None:
     node = tmp_path / "servha.toml"
     node.write_text("name = 3\n")
     assert run("config", "check", str(node)).status == 78
+
+
+def test_a_quorum_disk_is_set_with_its_policy_and_the_plan_tells_what_it_comes_to(
+    cluster: FakeDaemon, run: Run
+) -> None:
+    ran = run("cluster", "edit", "--arbitration", "quorum-disk", "--quorum-disk", "/dev/sdb")
+    assert ran.status == 0, ran.err
+    section = sent(cluster)["cluster"]
+    assert (section["policy"], section["quorum_disk"]) == ("quorum-disk", "/dev/sdb")
+    told = " ".join(ran.out.split())
+    assert "Note: /dev/sdb may be another disk after the next boot" in told
+    assert "takes over at most 8.9 s after it died" in told
+    assert ran.out.splitlines()[-1] == (
+        "To undo: servha cluster edit --arbitration reference-address --quorum-disk ''"
+    )
+
+
+def test_the_way_back_from_a_quorum_disk_can_be_pasted(cluster: FakeDaemon, run: Run) -> None:
+    before = sent_cluster(cluster)
+    ran = run("cluster", "edit", "--arbitration", "quorum-disk", "--quorum-disk", "/dev/mapper/q")
+    undo = shlex.split(ran.out.splitlines()[-1].removeprefix("To undo: servha "))
+    assert run(*undo).status == 0
+    after = sent_cluster(cluster)
+    assert (after["policy"], after["quorum_disk"]) == (before["policy"], "")
+
+
+def test_a_policy_without_its_disk_is_refused_with_the_remedy(cluster: FakeDaemon, run: Run) -> None:
+    ran = run("cluster", "edit", "--arbitration", "quorum-disk")
+    assert ran.status == 78
+    assert "none is named" in ran.err
+    assert "config.replace" not in cluster.verbs()
+
+
+def test_figures_of_the_lease_are_changed_like_those_of_the_heartbeat(cluster: FakeDaemon, run: Run) -> None:
+    ran = run("heartbeat", "timing", "--lease-ms", "8000", "--watchdog-ms", "2000")
+    assert ran.status == 0, ran.err
+    timing = sent(cluster)["timing"]
+    assert (timing["lease_ms"], timing["watchdog_ms"]) == (8000, 2000)
+    assert ran.out.splitlines()[-1] == "To undo: servha heartbeat timing --lease-ms 6000 --watchdog-ms 1000"
+
+
+def sent_cluster(cluster: FakeDaemon) -> dict[str, Any]:
+    return dict(cluster.kept["document"]["cluster"])  # type: ignore[attr-defined]

@@ -16,8 +16,8 @@ import servha.resources
 from servha.core.model import ResourceState
 from servha.core.words import say
 from servha.detectors import DETECTOR_KINDS, Command, DetectorKind, Port, ProcessRuns, Url, together
-from servha.host import Completed, Finding, HostError, Outcome, ScriptedHost
-from servha.resources import RESOURCE_KINDS, Custom, Ipv4, Place, ResourceKind
+from servha.host import Completed, Disk, Finding, HostError, Mount, Outcome, ScriptedHost
+from servha.resources import RESOURCE_KINDS, Custom, Ipv4, Place, ResourceKind, SharedDisk
 
 RUNNING, STOPPED, FAILED, UNKNOWN = (
     ResourceState.RUNNING,
@@ -30,6 +30,7 @@ BROKEN = HostError(say("the machine could not tell"))
 CUSTOM = Custom(start_script="/opt/start", stop_script="/opt/stop", test_script="/opt/test")
 EXAMPLES: dict[type[ResourceKind], ResourceKind] = {
     Ipv4: Ipv4(address="192.0.2.100/24", nic="eth0"),
+    SharedDisk: SharedDisk(device="/dev/disk/by-id/lun1", mount_point="/srv/web"),
     Custom: CUSTOM,
 }
 DETECTORS: dict[type[DetectorKind], DetectorKind] = {
@@ -54,7 +55,14 @@ class Machine(ScriptedHost):
             "/opt/start": [partial(self._went, 100)],
             "/opt/stop": [self._went],
             "/opt/test": [lambda: Completed(0 if self.populated(self.group) else 1)],
+            "mount": [partial(self._mounted, Mount(70, "8:16", "/srv/web", "ext4", "/dev/sdb", "8:16"))],
+            "umount": [self._mounted],
         }
+        self.disks.here["/dev/disk/by-id/lun1"] = Disk("8:16")
+
+    def _mounted(self, *mounts: Mount) -> Completed:
+        self.disks.mount(*mounts)
+        return Completed(0)
 
     def _went(self, *pids: int) -> Completed:
         self.live(self.group, *pids) if pids else self.die(self.group)
@@ -145,7 +153,7 @@ async def test_a_check_never_says_stopped_when_it_could_not_tell(
     kind: ResourceKind, trouble: HostError | Completed
 ) -> None:
     machine = Machine()
-    machine.broken = BROKEN
+    machine.broken = machine.disks.broken = BROKEN
     machine.programs["/opt/test"] = [trouble]
     found = await kind.check(place(machine))
     assert found is not None
@@ -164,7 +172,7 @@ async def test_a_detector_never_says_stopped_when_it_could_not_tell(
 
     monkeypatch.setattr(asyncio, "open_connection", no_network)
     machine = Machine()
-    machine.broken = BROKEN
+    machine.broken = machine.disks.broken = BROKEN
     machine.programs["/opt/test"] = [trouble]
     assert (await detector.detect(machine)).state is UNKNOWN
 
@@ -172,7 +180,7 @@ async def test_a_detector_never_says_stopped_when_it_could_not_tell(
 @pytest.mark.parametrize("kind", EXAMPLES.values(), ids=lambda k: k.name)
 async def test_a_machine_that_refuses_makes_a_start_fail_in_words(kind: ResourceKind) -> None:
     machine = Machine()
-    machine.broken = BROKEN
+    machine.broken = machine.disks.broken = BROKEN
     machine.programs["/opt/start"] = [BROKEN]
     outcome = await kind.start(place(machine))
     assert not outcome.ok
@@ -194,6 +202,7 @@ async def test_watching_tells_of_the_end(kind: ResourceKind) -> None:
     for _ in range(20):
         await asyncio.sleep(0)
     await machine.delete_address("eth0", "192.0.2.100/24")
+    machine.disks.mount()
     machine.die(machine.group)
     async with asyncio.timeout(5):
         await looking

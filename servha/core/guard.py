@@ -40,11 +40,13 @@ from servha.core.guard_words import (
     chance,
     covered,
     daemon_quiet,
+    decision_moments,
+    decisive,
     disk_ok,
     disk_trouble,
+    duty_moments,
     entry_situation,
     lease_situation,
-    moments,
     peer_moves,
     sources_word,
     values,
@@ -73,11 +75,29 @@ class Guard:
         self, *, node: int, boot_id: str, limits: Limits, now: Stamp, saved: Saved | None = None
     ) -> None:
         self.state = guard_memory.begin(node, boot_id, limits, now, saved)
+        self._decided_on: tuple[object, ...] = ()
+        self._decide_in_s = 0.0
+        self._decided_at = now
 
     def handle(self, event: GuardEvent) -> list[GuardEffect]:
         """Fold in `event`; return what is to be done, in order."""
         out: list[GuardEffect] = []
         self.state = guard_memory.remember(self.state, event)
+        if not self._is_routine():
+            self._decide(out)
+        if isinstance(event, PingHeard):
+            self._promise(event, out)
+        self._tend_watchdog(out)
+        self._write(out)
+        return out
+
+    def _is_routine(self) -> bool:
+        """Return whether the event only says that time passes and that everything is as it was; most do."""
+        passed_s = at_most_s(self._decided_at, self.state.now)
+        return passed_s < self._decide_in_s and decisive(self.state) == self._decided_on
+
+    def _decide(self, out: list[GuardEffect]) -> None:
+        """Walk the tables until nothing changes, and say what stands."""
         for _ in range(SETTLE_COUNT_MAX):
             settled_on = self.state
             self._decide_lease(out)
@@ -85,17 +105,16 @@ class Guard:
             self._decide_claim()
             if self.state == settled_on:
                 break
-        if isinstance(event, PingHeard):
-            self._promise(event, out)
         self._stop_everything(out)
-        self._tend_watchdog(out)
-        self._write(out)
         self._tell(out)
-        return out
+        self._decided_at = self.state.now
+        self._decided_on = decisive(self.state)
+        self._decide_in_s = min(decision_moments(self.state, self.state.now))
 
     def wake_in_s(self, now: Stamp) -> float:
         """Return in how many seconds a `Woken` is due if nothing else happens before."""
-        return max(WAKE_LEAST_S, min(moments(self.state, now)))
+        decide_s = self._decide_in_s - at_most_s(self._decided_at, now)
+        return max(WAKE_LEAST_S, min(decide_s, *duty_moments(self.state, now)))
 
     def saved(self) -> Saved | None:
         """Return what a successor within this boot needs to go on; None while nothing depends on it."""

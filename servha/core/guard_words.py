@@ -238,16 +238,50 @@ def chance(state: GuardState) -> float:
     return (seed * 1_103_515_245 + 12_345) % 1009 / 1009
 
 
-def moments(state: GuardState, now: Stamp) -> Iterator[float]:
-    """Yield in how many seconds, counted from `now`, time alone may change something."""
-    yield 5.0
+def decisive(state: GuardState) -> tuple[object, ...]:
+    """Return everything but time that decisions rest on: as long as it is the same, nothing has to be decided."""
+    peer = state.peer
+    return (
+        state.asking,
+        state.trees,
+        state.lease,
+        state.claim_rounds,
+        state.rewritten,
+        state.disk_trouble,
+        state.generation,
+        state.peer_mark is None,
+        peer and (peer.trees, peer.claim, peer.generation, peer.limits, peer.flags.reference_ok),
+        state.peer_doubtful,
+        sources_word(state),
+        peer_moves(state),
+        hangs(state),
+        state.watchdog,
+        state.amnesia or state.intruder or state.forced or state.daemon_ended,
+        state.all_stopped,
+        state.limits,
+        state.former_limits,
+        state.shutting_down,
+    )
+
+
+def duty_moments(state: GuardState, now: Stamp) -> Iterator[float]:
+    """Yield in how many seconds, counted from `now`, a round or a feeding is due."""
     if not state.reading:
         yield state.round_due_s - now.raw_s
     elif state.issued is not None and not hangs(state):
         yield max(HANGS_S, 3 * state.limits.round_s) + 0.001 - at_most_s(state.issued, now)
+    if state.armed and covered(state) and age_word(state) is Age.FRESH:
+        yield state.fed_s + state.limits.feed_s - now.raw_s
+    yield 5.0
+
+
+def decision_moments(state: GuardState, now: Stamp) -> Iterator[float]:
+    """Yield in how many seconds, counted from `now`, time alone may change a decision."""
+    yield 5.0
+    for since in (state.by_disk, state.by_peer):
+        if since is not None and (rest_s := keep_s(state) - at_most_s(since, now)) > -0.001:
+            yield rest_s + 0.001
     if covered(state):
-        if state.armed and age_word(state) is Age.FRESH:
-            yield state.fed_s + state.limits.feed_s - now.raw_s
         if state.basis is not None and not state.forced:
             for limit_s in (keep_s(state), reset_s(state)):
                 rest_s = limit_s - at_most_s(state.basis, now)

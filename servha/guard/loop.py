@@ -21,7 +21,7 @@ from typing import Final, assert_never
 
 from servha.arbiters.quorum_disk import BlockIo, QuorumDisk
 from servha.core.clocks import Stamp
-from servha.core.guard import Guard
+from servha.core.guard import WAKE_LEAST_S, Guard
 from servha.core.guard_model import (
     AllStopped,
     ArmWatchdog,
@@ -109,7 +109,7 @@ class Guardd:
         self._watchdog: Watchdog | None = None
         self._daemon: socket.socket | None = None
         self._daemon_life: int | None = None
-        self._kept: Memory | None = None
+        self._kept = False
         self._ended = False
         self._waiting: deque[GuardEvent] = deque()
         self._busy = False
@@ -200,7 +200,8 @@ class Guardd:
             self._daemon_died()
         if self._door.fileno() in ready:
             self._accept()
-        self._happen(Woken(stamp()))
+        if not ready or self._guard is None or self._guard.wake_in_s(stamp()) <= WAKE_LEAST_S:
+            self._happen(Woken(stamp()))
 
     def _shut_down(self) -> None:
         if self._guard is None:
@@ -423,16 +424,13 @@ class Guardd:
     def _remember(self) -> None:
         saved = self._guard.saved() if self._guard is not None else None
         if saved is None or self._setup is None:
-            if self._kept is not None:
+            if self._kept:
                 self._memory.clear()
-                self._kept = None
-            return
-        memory = Memory(self._setup, self._belongings, saved)
-        if memory == self._kept:
+                self._kept = False
             return
         try:
-            self._memory.keep(memory)
-            self._kept = memory
+            self._memory.keep(Memory(self._setup, self._belongings, saved))
+            self._kept = True
         except OSError as problem:
             log("error", say("{path} cannot be written: {reason}", path=MEMORY, reason=str(problem)))
 

@@ -1,7 +1,9 @@
 """What a guard that is replaced within one boot leaves to its successor: one small file in /run.
 
 Two copies in one file, written in turn, each in one call and sealed with a checksum, so that a guard killed in the
-middle of writing leaves the older one whole. Whether the successor may go on from it is decided in core/guard.py.
+middle of writing leaves the older one whole. What changes with every round, the slot's number and the moment from
+which the lease counts, stands apart as a pulse of a few bytes, in two copies as well. Whether the successor may go on
+from it is decided in core/guard.py.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ import json
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from servha.core.clocks import Stamp
 from servha.core.guard_model import Held, Saved
 from servha.core.register import Claim, Entry, Slot, TreeEntry
 from servha.core.timing import Limits
@@ -32,7 +35,11 @@ from servha.wire.guard_talk import (
 )
 
 _HEAD = struct.Struct("<QII")
+_PULSE = struct.Struct("<QQ3d")
+_SEAL = struct.Struct("<I")
 _ROOM: Final = 1 << 16
+_PULSES_AT: Final = 2 * _ROOM
+_PULSE_ROOM: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +58,14 @@ class MemoryFile:
         self._path = path
         self._descriptor: int | None = None
         self._count = 0
+        self._kept: Memory | None = None
 
     def load(self) -> Memory | None:
         """Return what was left, or None where nothing whole was."""
         best: tuple[int, bytes] | None = None
         try:
             with open(self._path, "rb") as file:  # noqa: PTH123 - the guard loads no pathlib for this
-                content = file.read(2 * _ROOM)
+                content = file.read()
         except FileNotFoundError:
             return None
         for at in (0, _ROOM):
@@ -75,12 +83,16 @@ class MemoryFile:
             return Memory(
                 setup_of(data["setup"]),
                 tuple(belonging_of(b) for b in data["belongings"]),
-                _saved_of(data["saved"]),
+                _with_pulse(_saved_of(data["saved"]), content),
             )
         return None
 
     def keep(self, memory: Memory) -> None:
-        """Write it over the older copy."""
+        """Write what is new over its older copy."""
+        if self._descriptor is not None and self._kept is not None and _same(memory, self._kept):
+            self._beat(self._descriptor, memory.saved)
+            return
+        self._kept = memory
         body = json.dumps(
             {
                 "setup": setup_data(memory.setup),
@@ -94,14 +106,54 @@ class MemoryFile:
         self._count += 1
         block = _HEAD.pack(self._count, len(body), zlib.crc32(body)) + body
         os.pwrite(self._descriptor, block, _ROOM * (self._count & 1))
+        self._beat(self._descriptor, memory.saved)
+
+    def _beat(self, descriptor: int, saved: Saved) -> None:
+        basis = saved.basis
+        if basis is None:
+            return
+        pulse = _PULSE.pack(saved.slot.generation, saved.slot.number, basis.mono_s, basis.boot_s, basis.raw_s)
+        at = _PULSES_AT + _PULSE_ROOM * (saved.slot.number & 1)
+        os.pwrite(descriptor, pulse + _SEAL.pack(zlib.crc32(pulse)), at)
 
     def clear(self) -> None:
         """Nothing depends on it any more."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+        self._kept = None
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)  # noqa: PTH108 - as above
+
+
+def _same(one: Memory, other: Memory) -> bool:
+    """Return whether only the pulse differs."""
+    a, b = one.saved, other.saved
+    return (
+        (one.setup, one.belongings) == (other.setup, other.belongings)
+        and (a.trees, a.asking, a.watchdog, a.watchdog_s, a.forced)
+        == (b.trees, b.asking, b.watchdog, b.watchdog_s, b.forced)
+        and (a.slot.claim, a.slot.trees, a.slot.limits) == (b.slot.claim, b.slot.trees, b.slot.limits)
+    )
+
+
+def _with_pulse(saved: Saved, content: bytes) -> Saved:
+    """Return `saved` as of its last pulse."""
+    for at in (_PULSES_AT, _PULSES_AT + _PULSE_ROOM):
+        block = content[at : at + _PULSE.size + _SEAL.size]
+        if (
+            len(block) < _PULSE.size + _SEAL.size
+            or _SEAL.pack(zlib.crc32(block[: _PULSE.size])) != block[_PULSE.size :]
+        ):
+            continue
+        generation, number, mono_s, boot_s, raw_s = _PULSE.unpack_from(block)
+        newer = number > saved.slot.number or (
+            number == saved.slot.number and (saved.basis is None or raw_s > saved.basis.raw_s)
+        )
+        if generation == saved.slot.generation and newer:
+            basis = Stamp(mono_s, boot_s, raw_s)
+            saved = replace(saved, slot=replace(saved.slot, number=number), basis=basis)
+    return saved
 
 
 def _saved_data(saved: Saved) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class TreeAsked:
     rank: int = 0
     """0 where this node goes first if both want the tree."""
     forced: bool = False
-    """Whether an administrator typed the peer's name to say that it is off."""
+    """Whether an administrator says that the peer is off."""
     name: str = ""
 
 
@@ -41,7 +41,7 @@ class Asking:
     """Whether the peer is lost on every link (C1), by servhad's membership."""
     reference_ok: bool = False
     detached: bool = False
-    """Whether servhad goes away for good and leaves its trees running: its grace does not run then."""
+    """Whether servhad goes away for good and leaves its trees running: no grace runs then."""
     seen: int = 0
     """Number of the last `View` that servhad has acted on."""
     peer: str = ""
@@ -238,8 +238,8 @@ class GivePromise:
 class EmergencyStop:
     """Addresses off, processes killed, file systems let go, everything at once and without grace.
 
-    Goes on until nothing is left, which `AllStopped` then says. Never syncs. `kill_daemon` asks for servhad's own end:
-    it has not answered, and a start that it may still have in hand must not happen.
+    Goes on until nothing is left. Never syncs. `kill_daemon` asks for servhad's own end: it has not answered, and a
+    start that it may still have in hand must not happen.
     """
 
     because: Text
@@ -394,8 +394,8 @@ class GuardState:
     """Whether servhad could start nothing any more when the last emergency stop was ordered."""
     daemon_killed: bool = False
     all_stopped: bool = False
-    view: View = View()
     shutting_down: bool = False
+    view: View = View()
 
     def tree(self, tree_id: int) -> Held:
         """Return what is remembered of tree `tree_id`."""

@@ -7,12 +7,13 @@ is not decided here.
 from __future__ import annotations
 
 from servha.core.arbitration import Answer, Guarded, Right
+from servha.core.guarded import guarded
 from servha.core.lease import Lease, Sources
 from servha.core.membership import LinkHealth
 from servha.core.model import Goal, PeerHealth, Phase, Standing, TreeSpec
 from servha.core.obligations import LEASE_ALARM_S
 from servha.core.placement import Side, Wish
-from servha.core.situations import guarded, peer_health, real_references, reference_answer, side_here
+from servha.core.situations import peer_health, real_references, reference_answer, side_here
 from servha.core.state import State, TreeState
 from servha.core.trees import Work
 from servha.core.words import Text, say

@@ -49,10 +49,11 @@ from servha.core.guard_words import (
     lease_situation,
     peer_moves,
     sources_word,
+    there_word,
     values,
     wait_word,
 )
-from servha.core.lease import ENTRY, LEASE, Age, Asked, Lease, Wait
+from servha.core.lease import ENTRY, LEASE, Age, Asked, Lease, There, Wait
 from servha.core.register import NO_CLAIM, Claim, Entry, Flags, Slot, TreeEntry
 from servha.core.table import fill, first_match
 from servha.core.timing import Limits
@@ -376,7 +377,8 @@ def _moving(state: GuardState, tree: Held) -> bool:
     """Return whether the tree is on its way to this node, so that waiting a whole period would show."""
     if tree.claims:
         return state.claim_rounds < CLAIM_ROUNDS
-    if not tree.entry.holds and wait_word(state, tree) not in (Wait.CONTACT, Wait.OVER):
+    taken = there_word(state, tree) is not There.FREE
+    if taken and not tree.entry.holds and wait_word(state, tree) not in (Wait.CONTACT, Wait.OVER):
         return False
     wanted = state.asking is not None and any(
         a.id == tree.id and a.asked in (Asked.WANT, Asked.RUN) for a in state.asking.trees

@@ -20,13 +20,12 @@ from servha.core.effects import (
     StopResource,
 )
 from servha.core.guard_model import Asking, TreeAsked
+from servha.core.guarded import GUARD_GRACE_S, granted
 from servha.core.lease import Asked
 from servha.core.model import Action, PeerHealth, Phase, Step, TreeSpec
 from servha.core.placement import Wish
 from servha.core.remember import with_step, with_tree
 from servha.core.situations import (
-    GUARD_GRACE_S,
-    granted,
     peer_health,
     real_references,
     reference_answer,

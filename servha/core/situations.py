@@ -9,13 +9,20 @@ from servha.core.arbitration import (
     REFERENCE_MISS_COUNT,
     Answer,
     Granted,
-    Guarded,
     Hearing,
     Petition,
     Probe,
     There,
 )
-from servha.core.lease import Lease
+from servha.core.guarded import (
+    GUARD_GRACE_S,
+    disk_is_out,
+    disk_trouble,
+    granted,
+    guarded,
+    held_on_disk,
+    peer_reaches_by_disk,
+)
 from servha.core.membership import LinkHealth
 from servha.core.model import (
     Fact,
@@ -42,9 +49,6 @@ REFERENCE_DWELL_S = 10.0
 
 SWITCH_PAUSE_S = 60.0
 """Least time between two moves that no order asked for and no failure forced."""
-
-GUARD_GRACE_S = 3.0
-"""How long servha-guardd may be away: a new one has adopted what runs by then, or its watchdog has ended the node."""
 
 CONTACT = (PeerHealth.ALIVE, PeerHealth.SUSPECT)
 SILENCE = (PeerHealth.LOST, PeerHealth.UNHEARD)
@@ -84,23 +88,6 @@ def reference_answer(state: State) -> Answer:
     if Answer.ANSWERS in words:
         return Answer.ANSWERS
     return Answer.SILENT if all(w is Answer.SILENT for w in words) else Answer.UNKNOWN
-
-
-def guarded(state: State) -> Guarded:
-    """Return what the arbitration guard says of the node's lease."""
-    if not state.cluster.policy.leased:
-        return Guarded.NOT_NEEDED
-    if state.view is None:
-        lost_s = max(state.guard_lost_s, state.started_s)
-        return Guarded.ABSENT if state.now_s - lost_s >= GUARD_GRACE_S else Guarded.UNKNOWN
-    return Guarded.ENDED if state.view.lease in (Lease.ENDING, Lease.RESET) else Guarded.LIVES
-
-
-def granted(state: State, spec: TreeSpec) -> Granted:
-    """Return whether the arbitration guard lets the tree start here."""
-    if not state.cluster.policy.leased:
-        return Granted.NOT_NEEDED
-    return Granted.YES if state.view is not None and state.view.entry(spec.id).granted else Granted.NO
 
 
 def hearing(state: State) -> Hearing:
@@ -163,8 +150,13 @@ def petition(state: State, spec: TreeSpec, tree: TreeState) -> Petition:
         there=there(state, spec, tree),
         addresses=addresses,
         granted=granted(state, spec),
-        forced=tree.order.forced and peer_health(state) in SILENCE,
+        forced=forced(state, tree),
     )
+
+
+def forced(state: State, tree: TreeState) -> bool:
+    """Return whether an administrator's word that the silent peer is off stands in for arbitration."""
+    return tree.order.forced and peer_health(state) in SILENCE
 
 
 def worn_resource(state: State, spec: TreeSpec, tree: TreeState) -> str:
@@ -192,7 +184,7 @@ def _reference_says_go(state: State, tree: TreeState) -> bool:
     report = state.membership.report
     if not state.cluster.policy.asks_reference or reference_answer(state) is not Answer.SILENT:
         return False
-    if tree.phase.holds and _peer_reaches_by_disk(state):
+    if tree.phase.holds and peer_reaches_by_disk(state):
         return True
     if report is None or not report.reference_ok:
         return False
@@ -203,12 +195,6 @@ def _reference_says_go(state: State, tree: TreeState) -> bool:
         and state.now_s - tree.there_fit_since_s >= REFERENCE_DWELL_S
         and state.now_s - tree.moved_s >= SWITCH_PAUSE_S
     )
-
-
-def _peer_reaches_by_disk(state: State) -> bool:
-    """Return whether the peer, silent on every link, lives on the quorum disk and reaches a reference address."""
-    view = state.view
-    return view is not None and peer_health(state) in SILENCE and view.peer_moves and view.peer_reference_ok
 
 
 def side_here(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Side, Text]:
@@ -228,9 +214,9 @@ def side_here(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Side, Text
             count=len(stops),
             window_s=round(resource.abnormal_stop_window_s),
         )
-    if not tree.phase.holds and guarded(state) is Guarded.LIVES and state.view and not state.view.disk_ok:
+    if not tree.phase.holds and not forced(state, tree) and disk_is_out(state):
         return Side.UNFIT, say(
-            "the quorum disk cannot be used here: {disk_trouble}", disk_trouble=state.view.disk_trouble
+            "the quorum disk cannot be used here: {disk_trouble}", disk_trouble=disk_trouble(state)
         )
     if tree.fitness is Fitness.UNFIT:
         name, finding = next((n, f) for n, f in tree.findings if f.state.value in ("running", "failed"))
@@ -249,7 +235,7 @@ def side_there(state: State, spec: TreeSpec) -> Side:
     if state.cluster.peer not in spec.hosts:
         return Side.NO_HOST
     if peer_health(state) not in CONTACT:
-        reaches = _peer_reaches_by_disk(state) and reference_answer(state) is Answer.SILENT
+        reaches = peer_reaches_by_disk(state) and reference_answer(state) is Answer.SILENT
         return Side.FIT if reaches else Side.GONE
     if _has_resigned(state):
         return Side.UNFIT
@@ -280,7 +266,7 @@ def question(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Question, T
         holder = Holder.US
     elif their_side(state, spec).phase.holds and peer_health(state) is not PeerHealth.LEFT:
         holder = Holder.PEER
-    elif state.view is not None and state.view.peer_entry(spec.id).entry.holds:
+    elif held_on_disk(state, spec):
         holder = Holder.PEER  # the quorum disk remembers it, also over our own reboot
     else:
         holder = Holder.NOBODY

@@ -217,6 +217,11 @@ def entry_situation(state: GuardState, tree: Held) -> EntrySituation:
     )
 
 
+def _disk_words(state: GuardState) -> Text:
+    found = disk_trouble(state)
+    return found if found.template else say("its last round on the quorum disk is too old")
+
+
 def values(state: GuardState, tree: Held | None = None) -> dict[str, Value]:
     """Return the values that sentences of the guard may mention."""
     del tree
@@ -228,7 +233,7 @@ def values(state: GuardState, tree: Held | None = None) -> dict[str, Value]:
         "take_s": round(take_s(state), 2),
         "claim_s": round(state.limits.claim_s, 2),
         "grace_s": round(DAEMON_GRACE_S),
-        "disk_trouble": disk_trouble(state) if disk_trouble(state).template else say("the quorum disk works"),
+        "disk_trouble": _disk_words(state),
     }
 
 

@@ -65,13 +65,17 @@ def reference_problems(document: Document) -> Iterator[Problem]:
         if (address := interface(settings_on(resource, host).get("address"))) is not None
     }
     references = document.cluster.references
-    if document.cluster.policy is Policy.REFERENCE and not references:
+    if document.cluster.policy.asks_reference and not references:
         yield Problem(
             "cluster.references",
-            say("policy reference-address asks reference addresses, and there is none"),
+            say(
+                "policy {policy} asks reference addresses, and there is none",
+                policy=str(document.cluster.policy),
+            ),
             say(
                 "name an address outside both nodes that always answers, such as the gateway,"
-                " or use policy none"
+                " or use policy {other}",
+                other=str(Policy.DISK if document.cluster.policy.leased else Policy.NONE),
             ),
         )
     for place, text in enumerate(references):

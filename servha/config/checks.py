@@ -20,6 +20,7 @@ from servha.config.shape import (
     TREES_MAX,
     Document,
     TreeSection,
+    settings_on,
 )
 from servha.core.words import say
 from servha.wire.beat import link_tag
@@ -110,6 +111,30 @@ def timing_sound(document: Document, broken: Broken) -> Iterator[Problem]:
         return
     for because in document.timing.problems(leased=document.cluster.policy.leased):
         yield Problem("timing", because, say("the profiles manual and fast have figures that fit together"))
+
+
+def quorum_disk_named(document: Document, broken: Broken) -> Iterator[Problem]:
+    """A policy that keeps leases on a quorum disk needs one, and no resource may use the same device."""
+    cluster = document.cluster
+    if "cluster.quorum_disk" in broken:
+        return
+    if cluster.policy.leased and not cluster.quorum_disk:
+        yield Problem(
+            "cluster.quorum_disk",
+            say(
+                "policy {policy} keeps leases on a quorum disk, and none is named", policy=str(cluster.policy)
+            ),
+            say("name the device, best one below /dev/disk/by-id, or use policy reference-address"),
+        )
+    for tree in document.trees if cluster.quorum_disk else ():
+        for resource in tree.resources:
+            used = [value for host in tree.hosts for value in settings_on(resource, host).values()]
+            if cluster.quorum_disk in used:
+                yield Problem(
+                    f"trees.{tree.name}.resources.{resource.name}.settings",
+                    say("{device} is the quorum disk", device=cluster.quorum_disk),
+                    say("the quorum disk carries nothing else: name another device"),
+                )
 
 
 def ports_distinct(document: Document, _broken: Broken) -> Iterator[Problem]:
@@ -207,6 +232,7 @@ CHECKS: tuple[Callable[[Document, Broken], Iterable[Problem]], ...] = (
     ports_distinct,
     addresses_distinct,
     references_outside,
+    quorum_disk_named,
     trees_distinct,
     hosts_are_nodes,
     resources_fit,

@@ -212,7 +212,7 @@ def reorder_links(base: Document, links: Sequence[str]) -> Edited:
 
 
 def edit_timing(base: Document, **figures: int) -> Edited:
-    """Change figures of the heartbeat, in milliseconds and counts as `core.timing.Timing` names them."""
+    """Change figures of heartbeat and lease, as `core.timing.Timing` names them."""
     return _edited(base, lambda data: data["timing"].update(figures))
 
 
@@ -234,7 +234,7 @@ def set_arbitration(base: Document, *, policy: str, references: Sequence[str]) -
 
 
 def edit_cluster(base: Document, /, **settings: object) -> Edited:
-    """Change the cluster's name, policy, references or language."""
+    """Change the cluster's name, policy, references, quorum disk or language."""
     return _edited(base, lambda data: data["cluster"].update(settings))
 
 

@@ -49,7 +49,7 @@ class FirstNode:
         """Make key, certificate, password and the first version, and put it in force.
 
         `args`: name, node, links {link: {nic, address}} in order of preference; and, where the defaults do
-        not do, description, password, timing, policy, references, language, ports. Raises `Refusal`.
+        not do, description, password, timing, policy, references, quorum_disk, language, ports. Raises `Refusal`.
         """
         self._configuration.must_have_none()
         node = needed_word(args, "node")
@@ -83,7 +83,7 @@ class FirstNode:
         self, args: Args, node: str, record: PasswordRecord, ends: Mapping[str, LinkEnd]
     ) -> dict[str, Json]:
         cluster: dict[str, Json] = {"name": needed_word(args, "name"), "id": secrets.token_hex(16)}
-        for name in ("policy", "language"):
+        for name in ("policy", "quorum_disk", "language"):
             if word(args, name):
                 cluster[name] = word(args, name)
         cluster["references"] = words(args, "references")

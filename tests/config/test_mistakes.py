@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from servha.config.document import digest, parse
+
 Judge = Callable[[object], list[str]]
 
 
@@ -56,6 +58,21 @@ MISTAKES: list[tuple[str, object, str]] = [
             " outside both nodes that always answers, such as the gateway, or use policy none"
         ),
     ),
+    (
+        "cluster.policy",
+        "quorum-disk",
+        (
+            "cluster.quorum_disk: policy quorum-disk keeps leases on a quorum disk, and none is named; name the device,"
+            " best one below /dev/disk/by-id, or use policy reference-address"
+        ),
+    ),
+    (
+        "cluster.policy",
+        "reference-address-and-quorum-disk",
+        "cluster.quorum_disk: policy reference-address-and-quorum-disk keeps leases on a quorum disk, and none is",
+    ),
+    ("cluster.quorum_disk", "sdb", "cluster.quorum_disk: 'sdb' has a form that is not allowed here"),
+    ("cluster.quorum_disk", 7, "cluster.quorum_disk: must be text, not a whole number"),
     (
         "cluster.references",
         ["192.0.2.2"],
@@ -281,3 +298,81 @@ def test_each_mistake_is_named(
 ) -> None:
     found = problems_of(damaged(data, path, value))
     assert any(problem.startswith(answer) for problem in found), found
+
+
+def with_disk(data: dict[str, Any], **more: object) -> dict[str, Any]:
+    data["cluster"] |= {"policy": "quorum-disk", "quorum_disk": "/dev/mapper/q", "references": [], **more}
+    return data
+
+
+def test_a_quorum_disk_with_its_policy_is_no_mistake(data: dict[str, Any], problems_of: Judge) -> None:
+    assert problems_of(with_disk(data)) == []
+    both = with_disk(data, policy="reference-address-and-quorum-disk", references=["192.0.2.254"])
+    assert problems_of(both) == []
+
+
+def test_a_disk_that_the_policy_does_not_use_is_no_mistake(data: dict[str, Any], problems_of: Judge) -> None:
+    assert problems_of(with_disk(data, policy="none")) == []
+
+
+def test_a_disk_alone_is_not_enough_for_the_policy_that_asks_references_too(
+    data: dict[str, Any], problems_of: Judge
+) -> None:
+    found = problems_of(with_disk(data, policy="reference-address-and-quorum-disk"))
+    assert found == [
+        (
+            "cluster.references: policy reference-address-and-quorum-disk asks reference addresses, and there is none;"
+            " name an address outside both nodes that always answers, such as the gateway, or use policy quorum-disk"
+        )
+    ]
+
+
+@pytest.mark.parametrize("per_node", [False, True])
+def test_the_quorum_disk_carries_nothing_else(
+    data: dict[str, Any], problems_of: Judge, *, per_node: bool
+) -> None:
+    settings = {"device": "/dev/mapper/q" if not per_node else "/dev/mapper/d", "mount_point": "/srv/web"}
+    disk: dict[str, Any] = {"name": "disk", "kind": "shared_disk", "settings": settings}
+    if per_node:
+        disk["per_node"] = {"node2": {"device": "/dev/mapper/q"}}
+    whole = with_disk(data)
+    whole["trees"][0]["resources"].append(disk)
+    assert problems_of(whole) == [
+        (
+            "trees.web.resources.disk.settings: /dev/mapper/q is the quorum disk; the quorum disk carries nothing else:"
+            " name another device"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figures", "says"),
+    [
+        ({"lease_ms": 3000}, "timing: a lease of 3000 ms less two watchdog times of 1000 ms leaves 980 ms"),
+        (
+            {"round_ms": 800},
+            "timing: a disk round of 800 ms is longer than an eighth of the lease of 6000 ms",
+        ),
+        ({"first_start_ms": 8000}, "timing: first start delay 8000 ms is shorter than 8060 ms"),
+        ({"drift_ppm": 1}, "timing: clock error 1 ppm is outside 100..100000 ppm"),
+        ({"in_flight_ms": 100}, "timing: time for commands in flight 100 ms is outside 250..60000 ms"),
+    ],
+)
+def test_figures_of_the_lease_are_judged_where_there_is_one(
+    data: dict[str, Any], problems_of: Judge, figures: dict[str, int], says: str
+) -> None:
+    data["timing"] = figures
+    assert problems_of(data) == []
+    found = problems_of(with_disk(data))
+    assert [problem for problem in found if problem.startswith(says)], found
+
+
+def test_a_document_written_before_there_were_quorum_disks_means_the_same(data: dict[str, Any]) -> None:
+    """Its digest must not change, or two nodes of different releases would disagree for ever."""
+    document, problems = parse(data)
+    assert document is not None, problems
+    spelled_out = with_disk(data, policy="reference-address", quorum_disk="", references=["192.0.2.254"])
+    spelled_out["timing"] = {"lease_ms": 6000, "watchdog_ms": 1000, "round_ms": 500}
+    same, problems = parse(spelled_out)
+    assert same is not None, problems
+    assert digest(same) == digest(document)

@@ -110,11 +110,19 @@ def order_entry(state: State, tree: TreeState, by: str) -> JournalEntry:
     order = tree.order
     if order.goal is Goal.STOP:
         what = say("{by} ordered it to be stopped", by=by)
+    elif order.forced:
+        what = say(
+            "{by} confirmed that {peer} is off, and ordered it to run on {node}",
+            by=by,
+            peer=state.cluster.peer,
+            node=order.pin,
+        )
     elif order.pin:
         what = say("{by} ordered it to run on {node}", by=by, node=order.pin)
     else:
         what = say("{by} ordered it to run wherever the rules place it", by=by)
-    return _entry(state, tree.name, tree.phase, tree.phase, f"order/{order.number}", what)
+    severity = "warning" if order.forced else "info"
+    return _entry(state, tree.name, tree.phase, tree.phase, f"order/{order.number}", what, severity)
 
 
 def outcome_entry(

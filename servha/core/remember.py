@@ -129,6 +129,9 @@ def _learn_from_peer(state: State) -> State:
             told.order.number == tree.order.number and state.cluster.first_node == state.cluster.peer
         ):
             learned = replace(learned, order=told.order)
+        if learned.order.forced:
+            # "It is off" was true until now: at its next silence somebody has to look again.
+            learned = replace(learned, order=replace(learned.order, forced=False))
         if told.ownership > tree.ownership and not tree.phase.holds and tree.phase is not Phase.WANTED:
             learned = replace(learned, ownership=told.ownership)
         if learned is not tree:

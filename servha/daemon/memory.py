@@ -99,6 +99,8 @@ class Doing:
 
     phase: Phase
     ownership: int
+    forced: bool = False
+    """Whether it is here because an administrator said that the peer is off: no truth of another boot."""
 
 
 class PhasesFile:
@@ -115,7 +117,10 @@ class PhasesFile:
             data = json.loads(self._path.read_text())
             if data["boot_id"] != self._boot_id:
                 return {}
-            return {n: Doing(Phase(d["phase"]), int(d["ownership"])) for n, d in data["trees"].items()}
+            return {
+                n: Doing(Phase(d["phase"]), int(d["ownership"]), d.get("forced") is True)
+                for n, d in data["trees"].items()
+            }
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
@@ -127,7 +132,10 @@ class PhasesFile:
         content = json.dumps(
             {
                 "boot_id": self._boot_id,
-                "trees": {n: {"phase": str(d.phase), "ownership": d.ownership} for n, d in trees.items()},
+                "trees": {
+                    n: {"phase": str(d.phase), "ownership": d.ownership, "forced": d.forced}
+                    for n, d in trees.items()
+                },
             }
         )
         if content != self._written:

@@ -166,7 +166,7 @@ class ClusterNode:
 
     def _changed(self, state: State) -> None:
         try:
-            self._phases.keep({t.name: Doing(t.phase, t.ownership) for t in state.trees})
+            self._phases.keep({t.name: Doing(t.phase, t.ownership, t.order.forced) for t in state.trees})
         except OSError as problem:
             log.error("the phases cannot be kept in /run: %s", problem)
 

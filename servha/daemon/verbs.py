@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from servha.config.document import Document
-from servha.core.model import Goal, Order
+from servha.core.model import Goal, Order, PeerHealth
 from servha.core.situations import CONTACT, peer_health
 from servha.core.words import say
 from servha.daemon.arguments import needed_word, word, yes
@@ -104,7 +104,11 @@ class Verbs:
         return {"entries": self._journal.last(limit=limit if isinstance(limit, int) else 200)}
 
     async def order(self, args: Args, caller: Caller) -> Json:
-        """order {tree, verb, node}: start, stop, move or release a tree; the number it got comes back."""
+        """order {tree, verb, node, forced, peer_is_off}: start, stop, move or release a tree; its number comes back.
+
+        `forced` starts it here without arbitration, on the word of somebody who has typed the name of the silent
+        peer (`peer_is_off`) to say that it is off.
+        """
         node = self._must_run()
         name, verb, where = needed_word(args, "tree"), needed_word(args, "verb"), word(args, "node")
         spec, tree = node.document.tree(name), node.state.tree(name)
@@ -121,15 +125,51 @@ class Verbs:
                 else node.state.cluster.peer
             )
             where = next((h for h in spec.hosts if h != holder), "")
+        forced = yes(args, "forced")
+        if forced:
+            where = self._forced_place(node, verb, where, word(args, "peer_is_off"))
         if verb in ("start", "move"):
             self._check_place(node, spec.hosts, where, name, needed=verb == "move")
         order = Order(
             max(tree.order.number, told.order.number if told is not None else 0) + 1,
             Goal.STOP if verb == "stop" else Goal.RUN,
             where if verb in ("start", "move") else "",
+            forced,
         )
         node.order(name, order, caller.name)
         return {"number": order.number}
+
+    def _forced_place(self, node: ClusterNode, verb: str, where: str, off: str) -> str:
+        """Return where a forced start happens: here. Raises `Refusal` unless the peer is silent and was named."""
+        peer = node.state.cluster.peer
+        health = peer_health(node.state)
+        if verb != "start":
+            raise Refusal(Code.USAGE, say("only a start can be forced, not {verb}", verb=verb))
+        if not peer:
+            raise Refusal(Code.REFUSED, say("there is nothing to force: this cluster has only one node"))
+        if off != peer:
+            text = say(
+                "the other node is {peer}, not {name}: nothing was started", peer=peer, name=off or "-"
+            )
+            raise Refusal(Code.REFUSED, text)
+        if health in CONTACT:
+            text = say(
+                "{peer} is heard, so it is not off: nothing is forced against a node that is there", peer=peer
+            )
+            raise Refusal(Code.REFUSED, text)
+        if health is PeerHealth.LEFT:
+            text = say(
+                "{peer} said goodbye, having stopped everything: an ordinary start is enough", peer=peer
+            )
+            raise Refusal(Code.REFUSED, text)
+        if where not in ("", node.us):
+            text = say(
+                "a forced start happens on the node where it is ordered, {us}, not on {node}",
+                us=node.us,
+                node=where,
+            )
+            raise Refusal(Code.REFUSED, text)
+        return node.us
 
     def _check_place(
         self, node: ClusterNode, hosts: tuple[str, ...], where: str, tree: str, *, needed: bool
@@ -198,4 +238,6 @@ def _no_tree(document: Document, name: str) -> Any:
 
 
 def _is_about(subject: str, tree: str) -> bool:
-    return subject in (tree, "node") or subject.startswith((f"{tree}/", "link ", "peer "))
+    return subject in (tree, "node", "lease", "quorum disk") or subject.startswith(
+        (f"{tree}/", "link ", "peer ")
+    )

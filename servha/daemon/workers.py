@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from servha.config.document import Document, ResourceSection, detectors_on, kind_on, settings_on
 from servha.core.effects import StartResource, StopResource
@@ -97,7 +97,8 @@ class Workers:
                     Phase.STARTING
                 )  # it ran, and all of it died while nobody looked: start it again in place
             ownership = max(known.ownership, was.ownership if was is not None else 0)
-            memories.append(TreeMemory(tree.name, phase, ownership, known.order, steps))
+            order = replace(known.order, forced=was is not None and was.forced)
+            memories.append(TreeMemory(tree.name, phase, ownership, order, steps))
             for resource in tree.resources:
                 if (key := (tree.name, resource.name)) in self._kept:
                     self._kept[key].worker.adopt(ownership=ownership)

@@ -29,6 +29,17 @@ def test_a_damaged_file_counts_as_empty_and_is_written_anew(tmp_path: Path, cont
     assert OwnershipFile(path).load() == {"web": WEB}
 
 
+def test_the_word_that_the_peer_is_off_outlives_a_restart_and_no_reboot(tmp_path: Path) -> None:
+    """In between boots somebody may have switched the peer on; the stable file never holds that word."""
+    path = tmp_path / "phases.json"
+    forced = Doing(Phase.STARTING, 7, forced=True)
+    PhasesFile(path, boot_id="one").keep({"web": forced})
+    assert PhasesFile(path, boot_id="one").load() == {"web": forced}
+    assert PhasesFile(path, boot_id="two").load() == {}
+    OwnershipFile(tmp_path / "ownership.json").keep("web", Owned(7, Order(3, pin="node2", forced=True)))
+    assert not OwnershipFile(tmp_path / "ownership.json").load()["web"].order.forced
+
+
 def test_phases_are_adopted_within_one_boot_and_never_after_another(tmp_path: Path) -> None:
     path = tmp_path / "phases.json"
     PhasesFile(path, boot_id="one").keep({"web": Doing(Phase.RUNNING, 7)})

@@ -10,13 +10,13 @@ from typing import Any
 
 import servha
 from servha.config.document import Document
-from servha.core.arbitration import guarantee
 from servha.core.membership import LinkView
 from servha.core.model import Phase, TreeSpec
-from servha.core.situations import parked, peer_health, real_references, side_here, their_side
+from servha.core.situations import parked, peer_health, side_here, their_side
 from servha.core.state import State
 from servha.core.words import Text, as_dict, say
 from servha.daemon.alarms import StandingAlarms
+from servha.daemon.arbitration_picture import arbitration, promised
 
 SCHEMA_VERSION = 1
 LINK_WORDS = {"unknown": "unknown", "up": "up", "late": "late", "warned": "late", "dead": "dead"}
@@ -30,7 +30,6 @@ def picture(
     """Return everything `servha status` shows, from this node's point of view."""
     cluster, now_s = state.cluster, state.now_s
     report = state.membership.report
-    promised = guarantee(cluster.policy)
     return {
         "schema_version": SCHEMA_VERSION,
         "node": cluster.us,
@@ -39,18 +38,12 @@ def picture(
             "id": document.cluster.id,
             "generation": document.generation,
             "policy": str(cluster.policy),
-            "guarantee": {"level": promised.level, "text": as_dict(promised.text)},
+            "guarantee": promised(state),
         },
         "standing": str(state.standing),
         "standing_because": as_dict(state.standing_because),
         "nodes": [_us(document, state), *([_peer(document, state)] if cluster.peer else [])],
-        "arbitration": {
-            "policy": str(cluster.policy),
-            "references": [_reference(state, address) for address in cluster.references],
-            "right": str(state.right),
-            "because": as_dict(state.right_because),
-            "otherwise": as_dict(state.right_otherwise),
-        },
+        "arbitration": arbitration(document, state),
         "trees": [_tree(state, spec) for spec in cluster.trees],
         "alarms": [
             {
@@ -132,17 +125,6 @@ def _peer(document: Document, state: State) -> Shown:
     }
 
 
-def _reference(state: State, address: str) -> Shown:
-    probe = dict(state.references).get(address)
-    if address not in real_references(state) or probe is None or probe.asked_s is None:
-        return {"address": address, "answers": None, "age_s": None}
-    return {
-        "address": address,
-        "answers": bool(probe.answered_by),
-        "age_s": round(max(0.0, state.now_s - probe.asked_s), 2),
-    }
-
-
 def _tree(state: State, spec: TreeSpec) -> Shown:
     tree = state.tree(spec.name)
     assert tree is not None
@@ -176,7 +158,12 @@ def _tree(state: State, spec: TreeSpec) -> Shown:
     return {
         "name": spec.name,
         "id": spec.id,
-        "order": {"number": tree.order.number, "goal": str(tree.order.goal), "pin": tree.order.pin},
+        "order": {
+            "number": tree.order.number,
+            "goal": str(tree.order.goal),
+            "pin": tree.order.pin,
+            "forced": tree.order.forced,
+        },
         "hosts": list(spec.hosts),
         "phase_by_node": sides,
         "running_on": running_on,
@@ -209,6 +196,14 @@ def with_peer(ours: Shown, theirs: Shown | None) -> Shown:
         tree["phase_by_node"][peer] = known["phase_by_node"][peer]
         if tree["running_on"] == peer:
             tree["resources"], tree["since_s"] = known["resources"], known["since_s"]
+    their_lease = theirs.get("arbitration", {}).get("lease")
+    ours["arbitration"]["peer_lease"] = their_lease
+    our_lease = ours["arbitration"]["lease"]
+    if our_lease and their_lease and not our_lease["watchdog"] and our_lease["word"] in ("free", "booting"):
+        # Nothing is held here and no watchdog was needed yet: what is promised now, the holder's promises.
+        ours["cluster"]["guarantee"] = theirs.get("cluster", {}).get(
+            "guarantee", ours["cluster"]["guarantee"]
+        )
     their_links = {n["name"]: n["links"] for n in theirs.get("nodes", ()) if n.get("us")}
     for node in ours["nodes"]:
         if node["name"] == peer and peer in their_links:

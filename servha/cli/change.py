@@ -19,11 +19,17 @@ from servha.cli.picture import Picture, picture_of
 from servha.cli.screen import Screen
 from servha.config.document import Document, ResourceSection, TreeSection, parse, to_data
 from servha.config.edit import Edited, difference
+from servha.config.notes import notes
 from servha.config.problem import Problem
 from servha.core.words import Text, say
 from servha.wire import rpc
 
 TRIES_MAX: Final = 3
+
+
+def no_notes(_edited: Document) -> Sequence[Text]:
+    """Return nothing: most changes speak for themselves."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,13 @@ class Change:
 
     edit: Callable[[Document], Edited]
     undo: Callable[[Document], str]
+    notes: Callable[[Document], Sequence[Text]] = no_notes
+    """What is worth knowing about the document as it will be; told after the plan."""
+
+
+def arbitration_notes(edited: Document) -> list[Text]:
+    """Return what is worth knowing about arbitration in `edited`."""
+    return notes(edited.cluster.policy, edited.cluster.quorum_disk, edited.timing)
 
 
 def document_of(client: Client) -> Document:
@@ -76,7 +89,8 @@ def _once(
     if isinstance(edited, list):
         raise bad(edited, say("nothing was changed; problems: {count}", count=len(edited)))
     plan = difference(base, edited)
-    _show_plan(screen, base, plan)
+    told = change.notes(edited) if plan else ()
+    _show_plan(screen, base, plan, told)
     if not plan or args.dry_run:
         return _ended(screen, base, plan, changed=False)
     if not args.yes and not _agreed(client, screen, base, edited):
@@ -113,7 +127,7 @@ def _newer(client: Client, base: Document) -> Document | None:
     return now if now.generation != base.generation else None
 
 
-def _show_plan(screen: Screen, base: Document, plan: Sequence[Text]) -> None:
+def _show_plan(screen: Screen, base: Document, plan: Sequence[Text], told: Sequence[Text]) -> None:
     if screen.json:
         return
     if not plan:
@@ -122,6 +136,8 @@ def _show_plan(screen: Screen, base: Document, plan: Sequence[Text]) -> None:
     screen.line(say("Plan for cluster {cluster}:", cluster=base.cluster.name), mood="strong")
     for text in plan:
         screen.line(text, indent=2)
+    for text in told:
+        screen.line(say("Note: {note}", note=text), indent=2)
 
 
 def _ended(

@@ -6,27 +6,30 @@ Decides which questions the command line asks before it hands them to servhad, w
 from __future__ import annotations
 
 import argparse
-import socket
 
-from servha.cli import cluster_edit, cluster_file, cluster_wipe, exits, states
+from servha.cli import cluster_edit, cluster_file, cluster_init, cluster_wipe, exits
 from servha.cli.client import Client, NotRunning
-from servha.cli.grammar import Place, Verb
-from servha.cli.heartbeat import FIGURES
+from servha.cli.cluster_init import (
+    INIT_WITHIN_S,
+    Rows,
+    link_option,
+    link_rows,
+    node_options,
+    password_option,
+    show_plan,
+)
+from servha.cli.grammar import Place
 from servha.cli.nics import ends_of, nics_here
-from servha.cli.passwords import INITIAL, password_from
-from servha.cli.screen import Cell, Screen
-from servha.core.timing import PROFILES, Timing
-from servha.core.words import Text, say
-from servha.language import LANGUAGES
-from servha.wire.rpc import Code, Problem, Refusal
-
-INIT_WITHIN_S = 120.0
+from servha.cli.passwords import password_from
+from servha.cli.screen import Screen
+from servha.core.words import say
+from servha.wire.rpc import Code, Refusal
 
 
 def add(place: Place) -> None:
     """Declare the verbs of `servha cluster`."""
     verbs = place.noun("cluster", say("make a cluster, join it, change it as a whole"))
-    _add_init(verbs)
+    cluster_init.add(verbs)
     _add_join(verbs)
     invite_verb = verbs.verb(
         "invite",
@@ -44,7 +47,7 @@ def add(place: Place) -> None:
         example="servha cluster password --password-file /root/new-password",
         codes=(exits.OK, exits.NOT_RUNNING, exits.TRY_AGAIN),
     )
-    _password_option(password)
+    password_option(password)
     verbs.verb(
         "adopt",
         adopt,
@@ -58,55 +61,6 @@ def add(place: Place) -> None:
     cluster_edit.add(verbs)
     cluster_file.add(verbs)
     cluster_wipe.add(verbs)
-
-
-def _add_init(verbs: Place) -> None:
-    verb = verbs.verb(
-        "init",
-        init,
-        say("make a cluster of which this is the first node"),
-        example=(
-            "servha cluster init --name demo --link private=eth2 --link public=eth1",
-            "servha cluster init --name demo --node node1 --password-file F --profile fast \\",
-            "    --arbitration reference-address --reference 192.0.2.254 --link private=eth2 --link public=eth1",
-        ),
-        codes=(
-            exits.OK,
-            exits.FAILED,
-            exits.USAGE,
-            exits.NOT_RUNNING,
-            exits.NO_SUCH,
-            exits.EXISTS,
-            exits.BAD_CONFIGURATION,
-        ),
-    )
-    verb.option("--name", metavar="NAME", required=True, text=say("name of the cluster"))
-    _node_options(verb)
-    _link_option(verb, required=True)
-    _password_option(verb)
-    verb.option(
-        "--profile",
-        choices=tuple(PROFILES),
-        default="manual",
-        text=say("heartbeat figures: manual (dead after 7.4 s, the default) or fast (0.32 s)"),
-    )
-    for figure, text in FIGURES:
-        verb.option("--" + figure.replace("_", "-"), metavar="N", type=int, text=text)
-    verb.option("--heartbeat-port", metavar="PORT", type=int, text=say("UDP port of the heartbeats (14338)"))
-    verb.option(
-        "--arbitration",
-        choices=tuple(states.POLICY),
-        text=say("who breaks the tie when the nodes lose each other; none: nobody takes over by itself then"),
-    )
-    verb.option(
-        "--reference",
-        metavar="ADDRESS",
-        action="append",
-        default=[],
-        text=say("address that is always there, such as the gateway; may be given again, or with commas"),
-    )
-    verb.option("--language", choices=LANGUAGES, text=say("language of what the cluster itself sends out"))
-    verb.option("--dry-run", action="store_true", text=say("show the plan and change nothing"))
 
 
 def _add_join(verbs: Place) -> None:
@@ -133,137 +87,25 @@ def _add_join(verbs: Place) -> None:
         ),
     )
     verb.what("address", say("an address of the first node, not of this one"), metavar="ADDRESS")
-    _node_options(verb)
-    _link_option(verb, required=False)
-    _password_option(verb)
+    node_options(verb)
+    link_option(verb, required=False)
+    password_option(verb)
     verb.option(
         "--code", metavar="CODE", text=say("code from `servha cluster invite`, instead of the password")
     )
     verb.option("--dry-run", action="store_true", text=say("show the plan and change nothing"))
 
 
-def _node_options(verb: Verb) -> None:
-    verb.option(
-        "--node",
-        metavar="NAME",
-        default=socket.gethostname().split(".")[0],
-        text=say("name of this node in it"),
-    )
-    verb.option("--description", metavar="WORDS", default="", text=say("a few words about this node"))
-    verb.output()
-
-
-def _link_option(verb: Verb, *, required: bool) -> None:
-    verb.option(
-        "--link",
-        metavar="NAME=NIC[:ADDRESS]",
-        action="append",
-        default=[],
-        required=required,
-        text=say(
-            "heartbeat over this interface; the first given is preferred; without ADDRESS the NIC's only"
-            " static IPv4 is taken"
-        ),
-    )
-
-
-def _password_option(verb: Verb) -> None:
-    verb.option(
-        "--password-file",
-        metavar="FILE",
-        text=say("the password is the first line of this file; - is standard input"),
-    )
-
-
-def init(args: argparse.Namespace, screen: Screen) -> int:
-    """Ask servhad to make the cluster."""
-    timing = _timing(args)
-    references = [one.strip() for word in args.reference for one in word.split(",") if one.strip()]
-    policy = args.arbitration or ("reference-address" if references else "none")
-    if policy == "reference-address" and not references:
-        raise Refusal(
-            Code.USAGE,
-            say(
-                "--arbitration reference-address needs --reference ADDRESS: one that is always there, such as the"
-                " gateway"
-            ),
-        )
-    ends = ends_of(args.link, nics_here())
-    password = password_from(args.password_file, screen, twice=True, initial_allowed=True)
-    rows: list[list[Cell | str]] = [
-        [screen.words(say("cluster")), args.name],
-        [screen.words(say("node")), args.node],
-        *_link_rows(ends, screen),
-        [
-            screen.words(say("timing")),
-            screen.words(
-                say(
-                    "a beat every {interval_ms} ms; a link is dead after {dead_s:.2f} s of silence; first start"
-                    " waits {first_s:.1f} s",
-                    interval_ms=timing.interval_ms,
-                    dead_s=timing.dead_s,
-                    first_s=timing.first_start_s,
-                )
-            ),
-        ],
-        [
-            screen.words(say("arbitration")),
-            " ".join([states.cell(screen, states.POLICY, policy).text, *references]),
-        ],
-    ]
-    _plan(screen, say("A new cluster:"), rows)
-    if args.dry_run:
-        return exits.OK
-    figures = {name: getattr(timing, name) for name, _ in FIGURES}
-    asked: dict[str, object] = {
-        "name": args.name,
-        "node": args.node,
-        "description": args.description,
-        "password": password,
-        "links": ends,
-        "timing": figures,
-        "policy": policy,
-        "references": references,
-        "language": args.language or screen.language,
-    }
-    if args.heartbeat_port is not None:
-        asked["ports"] = {"heartbeat": args.heartbeat_port}
-    with Client() as client:
-        result = client.call("cluster.init", within_s=INIT_WITHIN_S, **asked)
-    if screen.json:
-        screen.answer(result)
-        return exits.OK
-    screen.line(
-        say("Cluster {name} exists; {node} is its first node.", name=args.name, node=args.node), mood="good"
-    )
-    if password == INITIAL:
-        screen.line(
-            say(
-                "The password is still the initial one, 1: `servha cluster password` before another node joins."
-            ),
-            mood="warn",
-        )
-    here = next(iter(ends.values()))["address"].split("/")[0]
-    links = " ".join(f"--link {link}=NIC" for link in ends)
-    screen.line(
-        say("Next, on the other node: {command}", command=f"servha cluster join {here} --node NAME {links}")
-    )
-    screen.line(
-        say("To undo: {command}", command=f"systemctl stop servhad && servha cluster wipe --node {args.node}")
-    )
-    return exits.OK
-
-
 def join(args: argparse.Namespace, screen: Screen) -> int:
     """Ask our servhad to join the cluster of another node."""
     _refuse_in_a_cluster()
     ends = ends_of(args.link, nics_here())
-    rows: list[list[Cell | str]] = [
+    rows: Rows = [
         [screen.words(say("first node")), args.address],
         [screen.words(say("this node")), args.node],
-        *_link_rows(ends, screen),
+        *link_rows(ends, screen),
     ]
-    _plan(screen, say("Join a cluster:"), rows)
+    show_plan(screen, say("Join a cluster:"), rows)
     if args.dry_run:
         return exits.OK
     asked: dict[str, object] = {
@@ -341,31 +183,3 @@ def adopt(args: argparse.Namespace, screen: Screen) -> int:
         screen.line(say("This node has the configuration of the other one now."), mood="good")
         screen.line(say("To undo: {command}", command="servha cluster apply FILE"))
     return exits.OK
-
-
-def _timing(args: argparse.Namespace) -> Timing:
-    base = PROFILES[args.profile]
-    given = {name: getattr(args, name) for name, _ in FIGURES if getattr(args, name) is not None}
-    timing = Timing(**{**{name: getattr(base, name) for name, _ in FIGURES}, **given})
-    problems = timing.problems()
-    if problems:
-        raise Refusal(
-            Code.BAD_CONFIGURATION,
-            say("nothing was changed; problems: {count}", count=len(problems)),
-            [Problem("timing", text) for text in problems],
-        )
-    return timing
-
-
-def _link_rows(ends: dict[str, dict[str, str]], screen: Screen) -> list[list[Cell | str]]:
-    return [
-        [screen.words(say("heartbeat {link}", link=link)), f"{end['nic']} {end['address']}"]
-        for link, end in ends.items()
-    ]
-
-
-def _plan(screen: Screen, title: Text, rows: list[list[Cell | str]]) -> None:
-    if screen.json:
-        return
-    screen.line(title, mood="strong")
-    screen.table(rows)

@@ -6,6 +6,7 @@ Decides how they are typed; what may stand together is decided in servha/config.
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from servha.cli import exits, states
@@ -27,6 +28,8 @@ PORTS: Final[tuple[tuple[str, Text], ...]] = (
     ("management", say("TCP port for the command line and the console of another machine")),
     ("console", say("TCP port of the console")),
 )
+FLAGS: Final = {"name": "name", "policy": "arbitration", "quorum_disk": "quorum-disk", "language": "language"}
+"""The option that gives each setting of the cluster a value."""
 
 
 def add(verbs: Place) -> None:
@@ -37,6 +40,7 @@ def add(verbs: Place) -> None:
         say("change name, arbitration, language or ports of the cluster"),
         example=(
             "servha cluster edit --arbitration reference-address --reference 192.0.2.254",
+            "servha cluster edit --arbitration quorum-disk --quorum-disk /dev/disk/by-id/wwn-0x60080e50002a3f",
             "servha cluster edit --language en",
         ),
         codes=tuple(code for code in EDIT_CODES if code != exits.EXISTS),
@@ -53,6 +57,11 @@ def add(verbs: Place) -> None:
         action="append",
         text=say("address that is always there, such as the gateway; may be given again, or with commas"),
     )
+    verb.option(
+        "--quorum-disk",
+        metavar="DEVICE",
+        text=say("disk that both nodes see, best by a name below /dev/disk/by-id; '' for none"),
+    )
     verb.option("--language", choices=LANGUAGES, text=say("language of what the cluster itself sends out"))
     for port, text in PORTS:
         verb.option(f"--{port}-port", metavar="PORT", type=int, text=text)
@@ -64,7 +73,12 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     from servha.cli import change  # noqa: PLC0415
     from servha.config import edit as edits  # noqa: PLC0415
 
-    given = {"name": args.name, "policy": args.arbitration, "language": args.language}
+    given = {
+        "name": args.name,
+        "policy": args.arbitration,
+        "quorum_disk": args.quorum_disk,
+        "language": args.language,
+    }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if args.reference is not None:
         settings["references"] = [a.strip() for word in args.reference for a in word.split(",") if a.strip()]
@@ -81,11 +95,16 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         return changed if isinstance(changed, list) or not ports else edits.edit_ports(changed, **ports)
 
     def undo(base: Document) -> str:
-        flags = {"name": "name", "policy": "arbitration", "language": "language"}
-        words = [f"--{flags[name]} {getattr(base.cluster, name)}" for name in settings if name in flags]
+        words = [
+            f"--{FLAGS[name]} {shlex.quote(getattr(base.cluster, name))}"
+            for name in settings
+            if name in FLAGS
+        ]
         if "references" in settings:
             words.append(f"--reference '{','.join(base.cluster.references)}'")
         words += [f"--{name}-port {getattr(base.ports, name)}" for name in ports]
         return "servha cluster edit " + " ".join(words)
 
-    return change.carry_out(args, screen, change.Change(edited, undo))
+    touches = {"policy", "quorum_disk"} & settings.keys()
+    notes = change.arbitration_notes if touches else change.no_notes
+    return change.carry_out(args, screen, change.Change(edited, undo, notes))

@@ -105,7 +105,16 @@ def _entry(item: Mapping[str, Any]) -> Entry:
 
 def state_word(screen: Screen, state: str) -> str:
     """Return the word for any state a journal entry may name."""
-    for table in (states.PHASE, states.STEP, states.STANDING, states.HEALTH, states.LINK, states.RESOURCE):
+    for table in (
+        states.PHASE,
+        states.STEP,
+        states.STANDING,
+        states.HEALTH,
+        states.LINK,
+        states.RESOURCE,
+        states.LEASE,
+        states.DISK,
+    ):
         if state in table:
             return screen.words(table[state][0])
     return state

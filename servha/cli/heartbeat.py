@@ -29,6 +29,11 @@ FIGURES: Final[tuple[tuple[str, Text], ...]] = (
     ("warn_count", say("lost heartbeats before the warning")),
     ("dead_count", say("lost heartbeats before the link counts as dead")),
     ("first_start_ms", say("milliseconds a booting node waits for its peer before it may act alone")),
+    ("lease_ms", say("milliseconds that a renewal of the lease protects the trees of a node")),
+    ("watchdog_ms", say("milliseconds after which the watchdog resets a node that does not feed it")),
+    ("round_ms", say("milliseconds between two rounds on the quorum disk")),
+    ("drift_ppm", say("how wrong a clock may run, in millionths")),
+    ("in_flight_ms", say("milliseconds for writes that a node which was just reset had sent to a disk")),
 )
 
 
@@ -83,7 +88,7 @@ def add(place: Place) -> None:
     verb = verbs.verb(
         "timing",
         timing,
-        say("change the figures of the heartbeat"),
+        say("change the figures of heartbeat and lease"),
         example=(
             "servha heartbeat timing --profile fast",
             "servha heartbeat timing --interval-ms 500 --timeout-ms 900",
@@ -245,7 +250,11 @@ def timing(args: argparse.Namespace, screen: Screen) -> int:
         return "servha heartbeat timing " + " ".join(words)
 
     return change.carry_out(
-        args, screen, change.Change(lambda base: edits.edit_timing(base, **{**whole, **given}), undo)
+        args,
+        screen,
+        change.Change(
+            lambda base: edits.edit_timing(base, **{**whole, **given}), undo, change.arbitration_notes
+        ),
     )
 
 

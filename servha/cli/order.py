@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from servha.cli import entry, exits, states
 from servha.cli.client import Client
@@ -32,6 +32,8 @@ class Wanted:
     verb: str
     tree: str
     node: str = ""
+    peer_is_off: str = ""
+    """The silent other node, by the word of an administrator: the start is forced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def carry_out(
     tree = picture_of(client.call("status")).tree(wanted.tree)
     if tree is not None:
         progress.phases = {node: seen.phase for node, seen in tree.on.items()}
-    given = client.call("order", tree=wanted.tree, verb=wanted.verb, node=wanted.node)
+    force: dict[str, Any] = {"forced": True, "peer_is_off": wanted.peer_is_off} if wanted.peer_is_off else {}
+    given = client.call("order", tree=wanted.tree, verb=wanted.verb, node=wanted.node, **force)
     if not wait or wanted.verb == "release":
         return Outcome(exits.OK, say("The order is given."))
     number = given.get("number") if isinstance(given, Mapping) else None

@@ -80,6 +80,49 @@ class TreeSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class EntrySeen:
+    """What both nodes declare about one tree on the quorum disk."""
+
+    tree: str
+    entry: str
+    ownership: int
+    granted: bool
+    because: Text
+    peer_entry: str
+    peer_ownership: int
+
+    @property
+    def peer_holds(self) -> bool:
+        """Whether the tree may be running on the other node, by what it declared last."""
+        return self.peer_entry in ("held", "stop-failed")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSeen:
+    """The lease of one node. `works` is None while nobody has told how the quorum disk is."""
+
+    word: str
+    because: Text
+    otherwise: Text
+    since_s: float | None
+    device: str
+    works: bool | None
+    trouble: Text
+    watchdog: str
+    limits_differ: bool
+    entries: tuple[EntrySeen, ...]
+
+    @property
+    def lives(self) -> bool:
+        """Whether trees are held under it now."""
+        return self.word in ("leased", "degraded")
+
+    def entry(self, tree: str) -> EntrySeen | None:
+        """Return what is declared about `tree`, or None while nothing is known."""
+        return next((e for e in self.entries if e.tree == tree), None)
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmSeen:
     """A condition that lasts."""
 
@@ -103,6 +146,9 @@ class Picture:
     right: str
     right_because: Text
     references: tuple[tuple[str, Any, float | None], ...]
+    lease: LeaseSeen | None
+    """None where the policy needs no lease."""
+    peer_lease: LeaseSeen | None
     nodes: tuple[NodeSeen, ...]
     trees: tuple[TreeSeen, ...]
     alarms: tuple[AlarmSeen, ...]
@@ -151,6 +197,8 @@ def picture_of(answer: Any) -> Picture:
             (_word(r.get("address")), r.get("answers"), _number(r.get("age_s")))
             for r in _objects(arbitration.get("references"))
         ),
+        lease=_lease(arbitration.get("lease")),
+        peer_lease=_lease(arbitration.get("peer_lease")),
         nodes=tuple(_node(n) for n in _objects(whole.get("nodes"))),
         trees=tuple(_tree(t) for t in _objects(whole.get("trees"))),
         alarms=tuple(
@@ -219,6 +267,36 @@ def _tree(tree: Mapping[str, Any]) -> TreeSeen:
                 since_s=_number(r.get("since_s")),
             )
             for r in _objects(tree.get("resources"))
+        ),
+    )
+
+
+def _lease(value: Any) -> LeaseSeen | None:
+    lease = _object(value)
+    if not lease:
+        return None
+    disk = _object(lease.get("disk"))
+    return LeaseSeen(
+        word=_word(lease.get("word")) or "unknown",
+        because=sentence(lease.get("because")),
+        otherwise=sentence(lease.get("otherwise")),
+        since_s=_number(lease.get("since_s")),
+        device=_word(disk.get("device")),
+        works=None if disk.get("works") is None else bool(disk["works"]),
+        trouble=sentence(disk.get("trouble")),
+        watchdog=_word(lease.get("watchdog")),
+        limits_differ=bool(lease.get("limits_differ")),
+        entries=tuple(
+            EntrySeen(
+                tree=_word(e.get("tree")),
+                entry=_word(e.get("entry")) or "none",
+                ownership=int(_number(e.get("ownership")) or 0),
+                granted=bool(e.get("granted")),
+                because=sentence(e.get("because")),
+                peer_entry=_word(e.get("peer_entry")) or "none",
+                peer_ownership=int(_number(e.get("peer_ownership")) or 0),
+            )
+            for e in _objects(lease.get("trees"))
         ),
     )
 

@@ -82,8 +82,30 @@ RIGHT: Final[Mapping[str, tuple[Text, str]]] = {
     "lost": (say("lost"), "bad"),
 }
 POLICY: Final[Mapping[str, tuple[Text, str]]] = {
-    "none": (say("none"), "warn"),
-    "reference-address": (say("reference address"), ""),
+    "none": (say("no arbitration"), "warn"),
+    "reference-address": (say("reference address only"), ""),
+    "quorum-disk": (say("quorum disk only"), ""),
+    "reference-address-and-quorum-disk": (say("reference address and quorum disk"), ""),
+}
+LEASE: Final[Mapping[str, tuple[Text, str]]] = {
+    "booting": (say("beginning"), "warn"),
+    "free": (say("not needed"), "calm"),
+    "leased": (say("held"), "good"),
+    "degraded": (say("held, one source only"), "warn"),
+    "ending": (say("ended: everything stops"), "bad"),
+    "reset": (say("the node resets itself"), "bad"),
+    "unknown": (say("unknown"), "bad"),
+}
+DISK: Final[Mapping[str, tuple[Text, str]]] = {
+    "works": (say("works"), "good"),
+    "trouble": (say("in trouble"), "bad"),
+}
+ENTRY: Final[Mapping[str, tuple[Text, str]]] = {
+    "none": (say("not held"), "calm"),
+    "want": (say("wanted"), "warn"),
+    "held": (say("held"), "good"),
+    "released": (say("released"), "calm"),
+    "stop-failed": (say("stop failed"), "bad"),
 }
 GOAL: Final[Mapping[str, tuple[Text, str]]] = {
     "stop": (say("is to be stopped"), "warn"),

@@ -9,7 +9,7 @@ import argparse
 import time
 from collections.abc import Iterator
 
-from servha.cli import exits, states
+from servha.cli import arbitration, exits, states
 from servha.cli.client import Client
 from servha.cli.grammar import Place
 from servha.cli.picture import NodeSeen, Picture, TreeSeen, picture_of
@@ -90,7 +90,7 @@ def draw(picture: Picture, screen: Screen, *, only: str = "") -> None:
     _problems(picture, screen)
     _trees(picture, screen, only)
     _nodes(picture, screen, only)
-    _arbitration(picture, screen)
+    arbitration.draw(picture, screen)
 
 
 def _head(picture: Picture, screen: Screen) -> None:
@@ -229,26 +229,3 @@ def _node_row(node: NodeSeen, picture: Picture, screen: Screen) -> list[Cell | s
         ]
     health = states.cell(screen, states.HEALTH, node.health)
     return [node.name, health, standing.text if node.standing else "", screen.words(node.health_because)]
-
-
-def _arbitration(picture: Picture, screen: Screen) -> None:
-    screen.line()
-    screen.line(say("Arbitration"), mood="strong")
-    rows: list[list[Cell | str]] = [
-        [
-            screen.words(say("policy")),
-            states.cell(screen, states.POLICY, picture.policy),
-            screen.words(picture.right_because),
-        ]
-    ]
-    for address, answers, age_s in picture.references:
-        rows.append(
-            [
-                address,
-                states.cell(screen, states.ANSWERS, states.answered(answers)),
-                screen.words(say("asked {time} ago", time=states.for_how_long(age_s)))
-                if age_s is not None
-                else "",
-            ]
-        )
-    screen.table(rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-from servha.cli import exits, order, states, tree_edit
+from servha.cli import arbitration, exits, order, states, tree_edit, tree_force
 from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.picture import Picture, TreeSeen, picture_of
@@ -62,12 +62,17 @@ def _add_orders(verbs: Place) -> None:
         "start",
         start_tree,
         say("start a tree, and wait until it runs"),
-        example=("servha tree start web", "servha tree start web --on node2"),
+        example=(
+            "servha tree start web",
+            "servha tree start web --on node2",
+            "servha tree start web --force --peer-is-off node2",
+        ),
         codes=ORDER_CODES,
         more=say("Naming a node pins the tree there until `servha tree release`."),
     )
     _tree(start)
     start.option("--on", metavar="NODE", default="", text=say("on this node, and nowhere else"))
+    tree_force.add(start)
     stop = verbs.verb(
         "stop",
         stop_tree,
@@ -158,6 +163,12 @@ def show(args: argparse.Namespace, screen: Screen) -> int:
         screen.answer({"tree": raw, "settings": settings})
         return exits.OK
     screen.table(list(tree_rows(tree, screen)), indent=0)
+    entry = picture.lease.entry(tree.name) if picture.lease is not None else None
+    if entry is not None:
+        told = arbitration.entry_words(entry, screen)
+        on_disk: list[Cell | str] = [screen.words(say("on the quorum disk"))]
+        screen.line()
+        screen.table([[*on_disk, states.cell(screen, states.ENTRY, entry.entry), told]], indent=0)
     rows: list[list[Cell | str]] = [
         [screen.words(text), str(settings[name])] for name, _, text in tree_edit.CHOICES if name in settings
     ]
@@ -168,7 +179,13 @@ def show(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def start_tree(args: argparse.Namespace, screen: Screen) -> int:
-    """Order a start."""
+    """Order a start; with --force, one that nobody but the administrator answers for."""
+    if args.force:
+        with Client() as client:
+            picture = picture_of(client.call("status"))
+        return _ordered(args, screen, tree_force.wanted(args, screen, picture, _seen(picture, args.tree)))
+    if args.peer_is_off:
+        raise Refusal(Code.USAGE, say("--peer-is-off belongs to --force"))
     return _ordered(args, screen, order.Wanted("start", args.tree, args.on or _place_of_manual(args.tree)))
 
 
@@ -260,6 +277,13 @@ def _tell(screen: Screen, wanted: order.Wanted, before: TreeSeen, outcome: order
 def _plan(wanted: order.Wanted, tree: TreeSeen) -> Text:
     """What the order will do, in words."""
     match wanted.verb:
+        case "start" if wanted.peer_is_off:
+            return say(
+                "Plan: start {tree} on {node} as if {peer} were off, and keep it there",
+                tree=tree.name,
+                node=wanted.node,
+                peer=wanted.peer_is_off,
+            )
         case "start" if wanted.node:
             return say("Plan: start {tree} on {node} and keep it there", tree=tree.name, node=wanted.node)
         case "start":

@@ -101,11 +101,16 @@ def happened_by_itself(one: Entry) -> bool:
 
 
 def stays_down(one: Entry) -> bool:
-    """Whether the entry tells why a tree that nobody runs is not started: what people ask about most."""
+    """Whether the entry tells why a tree that nobody runs is not started: what people ask about most.
+
+    One that is wanted waits for an answer, of the peer or of the arbitration guard, and its reason says for which.
+    """
     rule, _, rest = one.rule.partition(" ")
     placement = rest.partition(" ")[0].rpartition("/")[2]
-    if "/" in one.subject or one.before != one.after or one.after != "off":
+    if "/" in one.subject or one.before != one.after or one.after not in ("off", "wanted"):
         return False
+    if one.after == "wanted":
+        return bool(one.otherwise.template)
     return rule == "tree/not-permitted" or (rule == "tree/not-wished" and placement not in LEFT_TO_THE_OTHER)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from servha.cli import cluster_wipe, op
 from servha.cli.nics import Address, Nics, end_address, ends_of
 from servha.cli.passwords import INITIAL
+from servha.core.timing import PROFILES
 from servha.core.words import say
 from servha.wire.rpc import Code, Refusal
 from tests.cli import recorded
@@ -33,7 +35,8 @@ def password(tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def _interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("servha.cli.cluster.nics_here", lambda: NICS)
+    for module in ("cluster", "cluster_init"):
+        monkeypatch.setattr(f"servha.cli.{module}.nics_here", lambda: NICS)
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
 
 
@@ -58,13 +61,8 @@ def test_init_hands_in_what_the_wizard_of_the_manual_asks(
         "public": {"nic": "pub0", "address": "192.0.2.7/24"},
     }
     assert list(asked["links"]) == ["private", "public"]
-    assert asked["timing"] == {
-        "interval_ms": 90,
-        "timeout_ms": 120,
-        "warn_count": 2,
-        "dead_count": 3,
-        "first_start_ms": 3000,
-    }
+    assert asked["timing"] == {**asdict(PROFILES["fast"]), "interval_ms": 90}
+    assert "quorum_disk" not in asked
     assert (asked["policy"], asked["references"]) == ("reference-address", ["192.0.2.254", "192.0.2.253"])
     assert asked["password"] == FIRST_LINE
     assert FIRST_LINE not in out + err
@@ -84,6 +82,42 @@ def test_a_reference_address_alone_chooses_the_policy(daemon: FakeDaemon, run: R
 
 
 @pytest.mark.parametrize(
+    ("words", "policy"),
+    [
+        (("--quorum-disk", "/dev/disk/by-id/q"), "quorum-disk"),
+        (
+            ("--quorum-disk", "/dev/disk/by-id/q", "--reference", "192.0.2.254"),
+            "reference-address-and-quorum-disk",
+        ),
+    ],
+)
+def test_a_quorum_disk_chooses_the_policy_and_the_plan_tells_what_it_comes_to(
+    daemon: FakeDaemon, run: Run, words: tuple[str, ...], policy: str
+) -> None:
+    status, out, err = init(run, "--link", "private=priv0", "--profile", "fast", *words)
+    assert status == 0, err
+    asked = daemon.arguments("cluster.init")
+    assert (asked["policy"], asked["quorum_disk"]) == (policy, "/dev/disk/by-id/q")
+    assert "stops its trees 0.38 s after the last renewal" in out
+    assert "takes over at most 3.1 s after it died" in " ".join(out.split())
+    assert "note" not in out
+    assert "Next, once, on this node: servha quorum label /dev/disk/by-id/q" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--quorum-disk", "/dev/sdb"), "/dev/sdb may be another disk after the next boot"),
+        (("--quorum-disk", "/dev/mapper/q", "--arbitration", "none"), "policy none does not use it"),
+    ],
+)
+def test_what_is_not_wrong_but_worth_knowing_is_a_note(run: Run, words: tuple[str, ...], says: str) -> None:
+    status, out, _ = init(run, "--link", "private=priv0", "--dry-run", *words)
+    assert status == 0
+    assert says in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
     ("words", "expected", "says"),
     [
         (
@@ -100,7 +134,25 @@ def test_a_reference_address_alone_chooses_the_policy(daemon: FakeDaemon, run: R
         (("--link", "a=priv0", "--link", "a=priv0"), 2, "given twice"),
         ((), 2, "--link is missing"),
         (("--link", "a=priv0", "--arbitration", "reference-address"), 2, "such as the gateway"),
+        (("--link", "a=priv0", "--arbitration", "quorum-disk"), 2, "needs --quorum-disk DEVICE"),
+        (
+            (
+                "--link",
+                "a=priv0",
+                "--arbitration",
+                "reference-address-and-quorum-disk",
+                "--quorum-disk",
+                "/dev/x",
+            ),
+            2,
+            "reference-address-and-quorum-disk needs --reference ADDRESS",
+        ),
         (("--link", "a=priv0", "--timeout-ms", "100"), 78, "must be longer than the interval"),
+        (
+            ("--link", "a=priv0", "--quorum-disk", "/dev/x", "--lease-ms", "3000"),
+            78,
+            "too short for three disk rounds",
+        ),
         (("--link", "a=priv0", "--password-file", "/nowhere"), 6, "/nowhere"),
     ],
 )

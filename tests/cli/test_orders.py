@@ -8,7 +8,7 @@ import pytest
 
 from servha.core.words import say
 from servha.wire.rpc import Code, Refusal
-from tests.cli import recorded
+from tests.cli import recorded, recorded_disk
 from tests.cli.conftest import FakeDaemon, Run
 from tests.cli.documents import document
 
@@ -277,3 +277,104 @@ def test_a_person_is_asked_before_something_running_stops(
     assert ran.status == 1
     assert "will be interrupted" in ran.out
     assert "order" not in daemon.verbs()
+
+
+# --- by force ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nobody_can_tell(tree: Tree) -> Tree:
+    """node1 is silent on every link, and the quorum disk cannot be read on node2, where we are."""
+    tree.whole = recorded_disk.status_silent_peer_and_disk()
+    return tree
+
+
+def runs_here(tree: Tree) -> None:
+    def act() -> None:
+        tree.web["phase_by_node"]["node2"]["phase"] = "running"
+        tree.web["running_on"] = "node2"
+
+    tree.acts = [act]
+
+
+def test_a_forced_start_tells_the_danger_and_carries_the_name(
+    nobody_can_tell: Tree, daemon: FakeDaemon, run: Run
+) -> None:
+    runs_here(nobody_can_tell)
+    ran = run("tree", "start", "web", "--force", "--peer-is-off", "node1")
+    assert ran.status == 0, ran.err
+    told = " ".join(ran.out.split())
+    assert "By the quorum disk, as last read, node1 holds web." in told
+    assert "destroys each other" in told
+    assert "Plan: start web on node2 as if node1 were off" in told
+    assert daemon.arguments("order") == {
+        "tree": "web",
+        "verb": "start",
+        "node": "node2",
+        "forced": True,
+        "peer_is_off": "node1",
+    }
+
+
+def test_a_person_types_the_name_of_the_node_that_is_off(
+    nobody_can_tell: Tree, daemon: FakeDaemon, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servha.cli.screen.Screen.interactive", True)
+    monkeypatch.setattr("sys.stdin", __import__("io").StringIO("node1\n"))
+    runs_here(nobody_can_tell)
+    ran = run("tree", "start", "web", "--force")
+    assert ran.status == 0, ran.err
+    assert "Type the name of the node that is off:" in ran.out
+    assert daemon.arguments("order")["peer_is_off"] == "node1"
+
+
+@pytest.mark.parametrize("typed", ["y\n", "node2\n", "\n", ""])
+def test_anything_but_the_other_nodes_name_starts_nothing(
+    nobody_can_tell: Tree, run: Run, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.setattr("servha.cli.screen.Screen.interactive", True)
+    monkeypatch.setattr("sys.stdin", __import__("io").StringIO(typed))
+    ran = run("tree", "start", "web", "--force", "-y")
+    assert ran.status == 5
+    assert "nothing was started" in ran.err
+    assert not nobody_can_tell.ordered
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("--force",), 2, "or --peer-is-off node1"),
+        (("--force", "-o", "json"), 2, "or --peer-is-off node1"),
+        (("--force", "--peer-is-off", "node2"), 5, "the other node is node1, not node2"),
+        (("--force", "--peer-is-off", "node1", "--on", "node1"), 5, "on the node where it is ordered, node2"),
+        (("--peer-is-off", "node1"), 2, "belongs to --force"),
+    ],
+)
+def test_what_is_not_said_clearly_starts_nothing(
+    nobody_can_tell: Tree, run: Run, *, words: tuple[str, ...], status: int, says: str
+) -> None:
+    ran = run("tree", "start", "web", *words)
+    assert (ran.status, says in ran.err) == (status, True), ran
+    assert not nobody_can_tell.ordered
+
+
+@pytest.mark.parametrize(
+    ("health", "says"),
+    [
+        ("alive", "is heard, so it is not off"),
+        ("suspect", "is heard, so it is not off"),
+        ("left", "an ordinary start is enough"),
+    ],
+)
+def test_nothing_is_forced_against_a_node_that_is_not_silent(
+    nobody_can_tell: Tree, run: Run, health: str, says: str
+) -> None:
+    nobody_can_tell.whole["nodes"][0]["health"] = health
+    ran = run("tree", "start", "web", "--force", "--peer-is-off", "node1")
+    assert (ran.status, says in ran.err) == (5, True), ran
+    assert not nobody_can_tell.ordered
+
+
+def test_an_ordinary_start_is_never_a_forced_one(tree: Tree, daemon: FakeDaemon, run: Run) -> None:
+    assert run("tree", "start", "web").status == 0
+    assert set(daemon.arguments("order")) == {"tree", "verb", "node"}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from servha.cli import columns
 from servha.cli.picture import picture_of
 from servha.core.words import say
 from servha.wire.rpc import Code, Refusal
-from tests.cli import recorded
+from tests.cli import recorded, recorded_disk
 from tests.cli.conftest import FakeDaemon, Run
 from tests.cli.golden import matches
 
@@ -35,6 +37,68 @@ def test_after_a_loss_the_problems_come_first_and_the_exit_status_says_degraded(
     ran = run("status", "--lang", language)
     assert ran.status == 3
     matches(f"status-after-a-loss.{language}.txt", ran.out)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize(
+    ("name", "whole", "expected"),
+    [
+        ("disk", recorded_disk.status_on_disk, 0),
+        ("disk-standby", recorded_disk.status_on_disk_standby, 0),
+        ("disk-in-trouble", recorded_disk.status_disk_in_trouble, 3),
+        ("disk-nobody-can-tell", recorded_disk.status_silent_peer_and_disk, 3),
+    ],
+)
+def test_the_lease_takes_one_line_until_something_is_wrong_with_it(
+    daemon: FakeDaemon, run: Run, name: str, whole: Callable[[], Any], expected: int, language: str
+) -> None:
+    daemon.answers["status"] = whole()
+    ran = run("status", "--lang", language)
+    assert ran.status == expected
+    matches(f"status-{name}.{language}.txt", ran.out)
+
+
+def test_while_all_is_well_the_lease_is_one_line_and_the_guarantee_is_there(
+    daemon: FakeDaemon, run: Run
+) -> None:
+    daemon.answers["status"] = recorded_disk.status_on_disk()
+    out = run("status").out
+    assert "Guarantee: level 3: one node at a time" in out
+    section = out.split("Arbitration\n")[1].splitlines()
+    assert len(section) == 2
+    assert "watchdog: Software Watchdog" in section[1]
+
+
+def test_without_an_answer_of_the_guard_the_lease_is_unknown(daemon: FakeDaemon, run: Run) -> None:
+    whole = recorded_disk.status_on_disk()
+    whole["arbitration"]["lease"] |= {
+        "word": "unknown",
+        "because": recorded.said("servha-guardd does not answer"),
+        "watchdog": "",
+        "disk": {"device": recorded_disk.DEVICE, "works": None, "trouble": recorded.NOTHING},
+        "trees": [],
+    }
+    daemon.answers["status"] = whole
+    section = run("status").out.split("Arbitration\n")[1]
+    assert "unknown" in section
+    assert "servha-guardd does not answer" in section
+    assert "in trouble" not in section
+
+
+def test_what_the_other_node_has_lost_is_told_here_too(daemon: FakeDaemon, run: Run) -> None:
+    whole = recorded_disk.status_on_disk_standby()
+    whole["arbitration"]["peer_lease"] = recorded_disk.status_disk_in_trouble()["arbitration"]["lease"]
+    daemon.answers["status"] = whole
+    section = run("status").out.split("Arbitration\n")[1]
+    assert "lease of node1" in section
+    assert f"{recorded_disk.DEVICE}: the quorum disk does not answer" in section
+
+
+def test_a_tree_shows_what_both_nodes_declare_about_it(daemon: FakeDaemon, run: Run) -> None:
+    daemon.answers |= {"status": recorded_disk.status_on_disk(), "config.get": {"document": {}}}
+    line = next(line for line in run("tree", "show", "web").out.splitlines() if "on the quorum disk" in line)
+    assert "held" in line
+    assert "ownership number 5" in line
 
 
 def test_every_column_of_the_chinese_screen_begins_at_the_same_place(daemon: FakeDaemon, run: Run) -> None:

@@ -31,6 +31,20 @@ async def test_a_node_that_knows_the_password_joins(nodes: TwoNodes) -> None:
     assert await two.channel.call("peer.hello") == {"node": "node1"}
 
 
+async def test_the_quorum_disk_of_the_first_node_is_that_of_the_second(nodes: TwoNodes) -> None:
+    one = await nodes.power_on("node1")
+    links = {link: {"nic": f"{link}0"} for link in ADDRESSES["node1"]}
+    asked: dict[str, Json] = {"name": "demo", "node": "node1", "password": KNOWN, "links": links}
+    refusal = await refused(one.do("cluster.init", **asked, policy="quorum-disk"))
+    assert refusal.code is Code.BAD_CONFIGURATION
+    assert [p.path for p in refusal.problems] == ["cluster.quorum_disk"]
+    await one.do("cluster.init", **asked, policy="quorum-disk", quorum_disk="/dev/mapper/q")
+    two = await nodes.power_on("node2")
+    await join(two)
+    assert two.current.document.cluster.quorum_disk == "/dev/mapper/q"
+    assert two.current.digest == one.current.digest
+
+
 async def test_links_that_are_not_named_are_paired_by_their_network(nodes: TwoNodes) -> None:
     _, two = await nodes.joined()
     ours = two.current.document.node("node2")

@@ -1,12 +1,13 @@
 """A logical unit with persistent reservations, as far as sg_persist's words reach: it answers what was recorded.
 
-test_scsi_reservation.py replays recorded sessions against it before anything else relies on it.
+test_sg_persist.py replays recorded sessions against it before anything else relies on it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from servha.fences.sg_persist import TYPES
@@ -168,3 +169,25 @@ class OnUnit(ScriptedHost):
         self.calls.append(tuple(argv))
         await asyncio.sleep(0)
         return self.broken_paths.get(argv[-1]) or self.unit.answer(argv)
+
+
+@dataclass(frozen=True)
+class Said:
+    argv: tuple[str, ...]
+    output: str
+    code: int
+
+
+def sessions() -> Iterator[list[Said]]:
+    text = (Path(__file__).parent / "recorded" / "sg_persist.txt").read_text(encoding="utf-8")
+    for session in text.split("\n== ")[1:]:
+        said: list[Said] = []
+        for block in session.split("\n$ ")[1:]:
+            command, *output, status = block.strip("\n").split("\n")
+            said.append(
+                Said(tuple(command.split()), "".join(f"{line}\n" for line in output), int(status[2:]))
+            )
+        yield said
+
+
+RECORDED = [said for session in sessions() for said in session if said.argv[0] == "sg_persist"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,133 +13,14 @@ from servha.fences import reservation_steps, sg_persist
 from servha.fences import scsi_reservation as reservation
 from servha.fences.reservation_steps import Outcome, Progress, Step, Verdict
 from servha.fences.scsi_reservation import Hold, Sight
-from servha.fences.sg_persist import Answer, Unreadable
+from servha.fences.sg_persist import Answer
 from servha.host import Completed, HostError, ScriptedHost
-from tests.kinds.scsi_unit import OnUnit, Unit
+from tests.kinds.scsi_unit import RECORDED, OnUnit, Unit
 
 CLUSTER = bytes(range(16))
 ONE = reservation.key_of(CLUSTER, node=1, tree=2, ownership=3)
 TWO = reservation.key_of(CLUSTER, node=2, tree=2, ownership=4)
 OURS, THEIRS = ("/dev/sda", "/dev/sdb"), ("/dev/sdc",)
-KEYS = st.integers(1, 2**64 - 1)
-
-
-@dataclass(frozen=True)
-class Said:
-    argv: tuple[str, ...]
-    output: str
-    code: int
-
-
-def sessions() -> Iterator[list[Said]]:
-    text = (Path(__file__).parent / "recorded" / "sg_persist.txt").read_text(encoding="utf-8")
-    for session in text.split("\n== ")[1:]:
-        said: list[Said] = []
-        for block in session.split("\n$ ")[1:]:
-            command, *output, status = block.strip("\n").split("\n")
-            said.append(
-                Said(tuple(command.split()), "".join(f"{line}\n" for line in output), int(status[2:]))
-            )
-        yield said
-
-
-RECORDED = [said for session in sessions() for said in session if said.argv[0] == "sg_persist"]
-
-
-# --- reading what was really said -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("said", RECORDED, ids=lambda s: " ".join(s.argv[3:]))
-def test_every_recorded_answer_is_understood(said: Said) -> None:
-    answer = sg_persist.answer(said.code)
-    assert answer is not Answer.UNCLEAR
-    if answer is not Answer.DONE:
-        return
-    match said.argv[3]:
-        case "--read-keys":
-            assert len(sg_persist.keys_in(said.output).keys) == said.output.count("    0x")
-        case "--read-reservation":
-            found = sg_persist.reservation_in(said.output)
-            assert (found is None) == ("NO reservation" in said.output)
-            assert found is None or found.type == 5
-        case "--report-capabilities":
-            assert sg_persist.capabilities_in(said.output) == sg_persist.Capabilities(True, True)  # noqa: FBT003
-        case _:
-            assert said.output == ""
-
-
-@pytest.mark.parametrize(
-    ("code", "answer"),
-    [
-        (2, Answer.NOT_READY),
-        (6, Answer.ATTENTION),
-        (24, Answer.CONFLICT),
-        (52, Answer.NO_DEVICE),
-        (75, Answer.NO_DEVICE),
-    ],
-)
-def test_the_failures_that_were_recorded_are_the_ones_we_know(code: int, answer: Answer) -> None:
-    assert code in {said.code for said in RECORDED}
-    assert sg_persist.answer(code) is answer
-
-
-def test_every_argument_we_give_was_accepted_by_the_real_program() -> None:
-    known = {word.partition("=")[0] for said in RECORDED for word in said.argv} | {"--preempt-abort"}
-    for argv in (
-        sg_persist.read_keys("d"), sg_persist.read_reservation("d"), sg_persist.report_capabilities("d"),
-        sg_persist.register("d", 1), sg_persist.unregister("d", 1), sg_persist.confirm("d", 1),
-        sg_persist.reserve("d", 1), sg_persist.release("d", 1), sg_persist.preempt_and_abort("d", 1, 2),
-    ):  # fmt: skip
-        assert {word.partition("=")[0] for word in argv} <= known | {"d"}
-
-
-def test_the_unit_that_the_tests_below_use_answers_as_the_real_one_did() -> None:
-    for session in sessions():
-        unit = Unit()
-        for said in session:
-            if said.code <= 24:  # beyond: files that are no disk
-                answered = unit.answer(said.argv)
-                assert (answered.code, answered.output) == (said.code, said.output), said.argv
-
-
-def keys_text(keys: list[int], generation: int) -> str:
-    unit = Unit()
-    unit.registered = {str(at): key for at, key in enumerate(keys)}
-    unit.generation = generation
-    return unit.answer(sg_persist.read_keys("d")).output
-
-
-@given(st.lists(KEYS, max_size=40), st.integers(0, 2**32 - 1))
-def test_keys_are_read_as_they_were_written(keys: list[int], generation: int) -> None:
-    assert sg_persist.keys_in(keys_text(keys, generation)) == sg_persist.Keys(generation, tuple(keys))
-
-
-@given(st.lists(KEYS, min_size=1, max_size=5), st.data())
-def test_half_an_answer_is_no_answer(keys: list[int], data: st.DataObject) -> None:
-    whole = keys_text(keys, 7)
-    half = whole[: data.draw(st.integers(0, len(whole) - 1))]
-    with pytest.raises(Unreadable):
-        sg_persist.keys_in(half)
-
-
-def test_half_a_reservation_is_no_answer() -> None:
-    whole = next(s.output for s in RECORDED if "Reservation follows" in s.output)
-    for end in range(len(whole)):
-        with pytest.raises(Unreadable):
-            sg_persist.reservation_in(whole[:end])
-
-
-def shuffled(text: str) -> st.SearchStrategy[str]:
-    return st.permutations(text.splitlines(keepends=True)).map("".join)
-
-
-@given(st.text() | st.sampled_from([said.output for said in RECORDED]).flatmap(shuffled))
-def test_anything_else_is_unreadable_and_nothing_worse(text: str) -> None:
-    for read in (sg_persist.keys_in, sg_persist.reservation_in, sg_persist.capabilities_in):
-        try:
-            read(text)
-        except Unreadable:
-            continue
 
 
 @given(st.binary(max_size=16), st.integers(0, 15), st.integers(0, 4095), st.integers(0, 2**63))
@@ -271,6 +150,56 @@ async def test_a_key_that_could_not_be_thrown_out_for_certain_is_no_success() ->
         assert found.ending.outcome is Outcome.REFUSED
 
 
+async def test_a_path_whose_registration_is_lost_while_we_take_the_disk_is_found_out() -> None:
+    """A new session on one path is a new registrant; the other path's key hides that in the list of keys."""
+    unit = Unit()
+    host = OnUnit(unit)
+    reserved = sg_persist.reserve(OURS[0], ONE)
+    progress: Progress | Verdict = Progress(ONE, OURS, Step.REGISTER)
+    while isinstance(progress, Progress):
+        argv = progress.argv()
+        said = await host.run(argv, timeout_s=1.0)
+        if argv == reserved:
+            del unit.registered[OURS[1]]
+        progress = reservation_steps.advance(progress, sg_persist.answer(said.code), said.output)
+    assert progress.outcome is Outcome.LOST
+    assert unit.registered == {}
+
+
+@pytest.mark.parametrize(
+    ("registered", "follows"),
+    [
+        ((ONE, ONE), Step.VERIFY_RESERVATION),
+        ((ONE, ONE, TWO), Step.READ_KEYS),
+        ((TWO,), Step.WITHDRAW),
+        ((), Step.WITHDRAW),
+    ],
+)
+def test_whoever_registered_while_we_reserved_is_seen_before_the_disk_counts_as_held(
+    registered: tuple[int, ...], follows: Step
+) -> None:
+    unit = Unit()
+    unit.registered = {f"/dev/sd{at}": key for at, key in enumerate(registered)}
+    said = unit.answer(sg_persist.read_keys(OURS[1]))
+    after = reservation_steps.advance(Progress(ONE, OURS, Step.VERIFY_KEYS, at=1), Answer.DONE, said.output)
+    assert isinstance(after, Progress)
+    assert after.step is follows
+
+
+async def test_a_key_that_stays_on_the_disk_is_told_and_so_is_a_reservation_that_changed_hands() -> None:
+    unit = Unit()
+    await reservation.activate(OnUnit(unit), ONE, OURS)
+    left = reservation_steps.advance(
+        Progress(ONE, OURS, Step.READ_LEFT), Answer.DONE, unit.answer(sg_persist.read_keys(OURS[0])).output
+    )
+    assert isinstance(left, Verdict)
+    assert left.outcome is Outcome.REFUSED
+    theirs = unit.answer(sg_persist.read_reservation(OURS[0])).output.replace(f"{ONE:x}", f"{TWO:x}")
+    after = reservation_steps.advance(Progress(ONE, OURS, Step.VERIFY_RESERVATION, at=1), Answer.DONE, theirs)
+    assert isinstance(after, Progress)
+    assert after.step is Step.READ_KEYS
+
+
 async def test_a_reservation_that_went_away_is_made_again_while_the_tree_runs_on() -> None:
     unit = Unit()
     host = OnUnit(unit)
@@ -368,13 +297,21 @@ def test_of_two_nodes_that_take_it_at_once_never_both_can_write(turns: list[bool
         if isinstance(now, Progress):
             said = unit.answer(now.argv())
             answer = sg_persist.answer(said.code)
-            going[who] = now if answer.again else reservation_steps.advance(now, answer, said.output)
+            after = now if answer.again else reservation_steps.advance(now, answer, said.output)
+            if isinstance(after, Verdict) and after.outcome is Outcome.HELD:
+                assert [unit.registered.get(path) for path in now.paths] == [now.key] * 2, "on every path"
+                assert unit.holder in now.paths
+                if isinstance(going[not who], Verdict):  # else it is on its way, and may throw us out yet
+                    assert set(unit.registered) == set(now.paths), "nobody who has lost can write"
+            going[who] = after
     one, two = going[True], going[False]
     assert isinstance(one, Verdict)
     assert isinstance(two, Verdict)
     registered = set(unit.registered.values())
     assert registered <= {key for key, end in ((ONE, one), (TWO, two)) if end.outcome is Outcome.HELD}
     assert len(registered) <= 1
+    paths = set(unit.registered)
+    assert paths in (set(), set(OURS), {"/dev/sdc", "/dev/sdd"}), "a node that has it has it on every path"
     assert unit.holder is not None or not registered, "whoever is left, is left alone"
 
 

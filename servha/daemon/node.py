@@ -173,6 +173,7 @@ class ClusterNode:
     def _aim_probes(self) -> None:
         self._prober.references = self.document.cluster.references
         self._prober.peer_ends = peer_ends(self.document, self.us)
+        self._prober.peer_port = self.document.ports.peer
         self._prober.tree_ends = tree_ends(self.document, self.us)
 
     async def _watch_carriers(self) -> None:

@@ -7,7 +7,9 @@ how many answers are enough is decided in core/arbitration.py.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,7 @@ class Prober:
         self._tasks: set[asyncio.Task[None]] = set()
         self.references: tuple[str, ...] = ()
         self.peer_ends: Ends = ()
+        self.peer_port = 0
         self.tree_ends: Mapping[str, Ends] = {}
 
     def ask_references(self) -> None:
@@ -79,18 +82,19 @@ class Prober:
         self._happen(ReferenceProbed(boottime_s(), address, answer.answered, asked_s))
 
     async def _ask_peer(self) -> None:
-        """Ask by ping and by ARP: a firewall may swallow the one, no kernel refuses the other.
+        """Ask by ping, by ARP and by TCP: a firewall may swallow the first, a router between us the second.
 
         A link on which we cannot even ask says nothing; if that is so for all of them, nothing was learned.
         """
         asked_s = boottime_s()
         asked_by_arp = asyncio.gather(*(self._who_has(nic, address) for nic, address in self.peer_ends))
+        knocked = asyncio.gather(*(self._knock(nic, address) for nic, address in self.peer_ends))
         ping = await probe_peer(self._host, self.peer_ends, PROBE_TIMEOUT_S)
-        answers = await asked_by_arp
+        answers = [*await asked_by_arp, *await knocked]
         if not ping and all(answer is None for answer in answers):
             return
-        # How long it took is left out: the same answer must read the same each time.
-        answered_by = ping.partition(" after ")[0] or next((a for a in answers if a), "")
+        # The ARP answer first, it has the MAC; how long a ping took is left out: the same answer must read the same.
+        answered_by = next((a for a in answers if a), "") or ping.partition(" after ")[0]
         self._happen(PeerProbed(boottime_s(), answered_by, asked_s))
 
     async def _who_has(self, nic: str, address: str) -> str | None:
@@ -100,6 +104,23 @@ class Prober:
             log.debug("%s on %s: %s", address, nic, trouble)
             return None
         return f"{address} ({mac}) on {nic}" if mac else ""
+
+    async def _knock(self, nic: str, address: str) -> str | None:
+        """Begin a TCP connection to the peer's own port: accepted or refused, its kernel lives."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as line:
+            try:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, nic.encode() + b"\0")
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await asyncio.get_running_loop().sock_connect(line, (address, self.peer_port))
+            except ConnectionRefusedError:
+                return f"{address} by TCP on {nic}"
+            except TimeoutError:
+                return ""
+            except OSError as trouble:
+                log.debug("%s on %s: %s", address, nic, trouble)
+                return "" if trouble.errno == errno.EHOSTUNREACH else None
+        return f"{address} by TCP on {nic}"
 
     async def _ask_tree(self, tree: str) -> None:
         asked_s = boottime_s()

@@ -63,7 +63,7 @@ def lease_rows(picture: Picture, screen: Screen) -> Iterator[Row]:
             screen.words(states.for_how_long(picture.peer_lease.since_s)),
             screen.words(picture.peer_lease.because),
         ]
-        yield from _troubles(picture.peer_lease, screen)
+        yield from _troubles(picture.peer_lease, screen, indent="  ")
 
 
 def _watchdog(lease: LeaseSeen, screen: Screen) -> str:
@@ -75,24 +75,26 @@ def _watchdog(lease: LeaseSeen, screen: Screen) -> str:
     return ""
 
 
-def _troubles(lease: LeaseSeen, screen: Screen) -> Iterator[Row]:
+def _troubles(lease: LeaseSeen, screen: Screen, *, indent: str = "") -> Iterator[Row]:
     if lease.works is False:
+        trouble = screen.words(lease.trouble)
+        named = trouble if lease.device in trouble else f"{lease.device}: {trouble}"
         yield [
-            screen.words(say("quorum disk")),
+            indent + screen.words(say("quorum disk")),
             states.cell(screen, states.DISK, "trouble"),
             "",
-            screen.words(say("{device}: {trouble}", device=lease.device, trouble=lease.trouble)),
+            named,
         ]
     if lease.lives and not lease.watchdog:
         yield [
-            screen.words(say("watchdog")),
+            indent + screen.words(say("watchdog")),
             Cell(screen.words(say("missing")), "warn"),
             "",
             screen.words(say("nothing ends this node if it hangs while it holds a tree")),
         ]
     if lease.limits_differ:
         yield [
-            screen.words(say("lease figures")),
+            indent + screen.words(say("lease figures")),
             Cell(screen.words(say("differ")), "bad"),
             "",
             screen.words(say("no takeover until both nodes have the same")),

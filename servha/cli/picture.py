@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from servha.cli.screen import sentence
 from servha.core.words import NOTHING_SAID, Text
+
+LEASE_LOST: Final = ("ending", "reset", "unknown")
+"""Words for a lease under which nothing may start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,7 @@ class Picture:
             )
             or any(link.state in ("late", "dead") for node in self.nodes for link in node.links)
             or any(tree.goal == "run" and not tree.running_on for tree in self.trees)
+            or (self.lease is not None and (self.lease.works is False or self.lease.word in LEASE_LOST))
         )
 
     def tree(self, name: str) -> TreeSeen | None:

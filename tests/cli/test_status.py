@@ -153,10 +153,13 @@ def test_an_answer_with_nothing_in_it_is_unknown_not_a_crash(daemon: FakeDaemon,
         (("nodes", 0, "links", 0, "state"), "dead"),
         (("nodes", 1, "links", 1, "state"), "late"),
         (("trees", 0, "running_on"), ""),
+        (("arbitration", "lease", "word"), "ending"),
+        (("arbitration", "lease", "word"), "unknown"),
+        (("arbitration", "lease", "disk", "works"), False),
     ],
 )
-def test_whatever_is_wrong_is_degraded(path: tuple[str | int, ...], value: str) -> None:
-    whole = recorded.status()
+def test_whatever_is_wrong_is_degraded(path: tuple[str | int, ...], value: object) -> None:
+    whole = recorded_disk.status_on_disk()
     assert not picture_of(whole).degraded
     place = whole
     for step in path[:-1]:

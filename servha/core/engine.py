@@ -7,8 +7,6 @@ obliges us to do is in obligations.py. It reads no clock: time comes with each e
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from servha.core.alarms import conditions
 from servha.core.arbitration import PERMITS, RIGHTS, Answer, Permit, Right
 from servha.core.effects import Clear, Effect, Farewell, Raise, Record, Remember
@@ -56,6 +54,7 @@ from servha.core.situations import (
 from servha.core.state import State, TreeState
 from servha.core.table import fill, first_match
 from servha.core.transitions import entered
+from servha.core.value import replace
 from servha.core.words import NOTHING_SAID, Text, Value, say
 
 SETTLE_COUNT_MAX = 8

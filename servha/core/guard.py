@@ -9,8 +9,6 @@ It refuses to decide whether a tree should run here: it grants or ends the right
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from servha.core import guard_memory
 from servha.core.clocks import Stamp, at_most_s
 from servha.core.guard_model import (
@@ -57,6 +55,7 @@ from servha.core.lease import ENTRY, LEASE, Age, Asked, Lease, There, Wait
 from servha.core.register import NO_CLAIM, Claim, Entry, Flags, Slot, TreeEntry
 from servha.core.table import fill, first_match
 from servha.core.timing import Limits
+from servha.core.value import replace
 from servha.core.words import say
 
 SETTLE_COUNT_MAX = 4

@@ -7,8 +7,6 @@ written has been written.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from servha.core.clocks import Stamp, at_most_s
 from servha.core.guard_model import (
     AllStopped,
@@ -30,6 +28,7 @@ from servha.core.guard_model import (
 from servha.core.lease import Lease
 from servha.core.register import NO_CLAIM, Entry, Slot
 from servha.core.timing import Limits
+from servha.core.value import replace
 from servha.core.words import NOTHING_SAID, say
 
 HURRY_S = 5.0

@@ -7,11 +7,12 @@ timeout + (k-1) * interval (reading A01); the peer is lost only when every link 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from servha.core.model import PeerHealth, Report
 from servha.core.timing import Timing
+from servha.core.value import replace
 
 ROUNDING_S = 1e-6
 """A moment computed as heard + limit counts as reached although the difference of the two falls a hair short."""

@@ -5,8 +5,6 @@ Why a node or a tree changed is told by the engine from its tables; nothing is d
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from servha.core.events import ActionFinished, ResourceReported
 from servha.core.lease import Lease
 from servha.core.membership import LinkHealth
@@ -14,6 +12,7 @@ from servha.core.model import Action, Fact, Goal, JournalEntry, PeerHealth, Reso
 from servha.core.situations import facts
 from servha.core.state import State, TreeState
 from servha.core.trees import recent
+from servha.core.value import replace
 from servha.core.words import Text, say
 
 LinkWords = tuple[tuple[str, LinkHealth], ...]

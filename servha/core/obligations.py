@@ -6,8 +6,6 @@ here about who may run what.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from servha.core.arbitration import Answer, Granted, Right
 from servha.core.effects import (
     AskGuard,
@@ -35,6 +33,7 @@ from servha.core.situations import (
 )
 from servha.core.state import State, TreeState
 from servha.core.trees import next_down, next_up
+from servha.core.value import replace
 
 SLOW_PROBE_S = 1.0
 """Period of asking while nothing presses."""

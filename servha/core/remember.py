@@ -5,8 +5,6 @@ Refused: orders with an old number, reports about trees that are not configured,
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from servha.core.arbitration import Probe
 from servha.core.events import (
     ActionFinished,
@@ -28,6 +26,7 @@ from servha.core.membership import membership_for
 from servha.core.model import Action, Cluster, Phase, ResourceState, Step, TreeSpec
 from servha.core.state import Finding, State, TreeState
 from servha.core.trees import recent
+from servha.core.value import replace
 from servha.core.words import NOTHING_SAID
 
 UP = (Phase.STARTING, Phase.RUNNING)

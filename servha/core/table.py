@@ -7,7 +7,7 @@ tests that walk every combination of words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -47,9 +47,25 @@ def fill(template: str, params: Mapping[str, Value]) -> Text:
     return Text(template, tuple((k, v) for k, v in params.items() if "{" + k in template))
 
 
-def first_match(rows: Iterable[Row[Outcome]], situation: object) -> Row[Outcome]:
-    """Return the first row that matches; raise LookupError if the table has a hole (a test proves it has none)."""
-    for row in rows:
-        if row.matches(situation):
-            return row
-    raise LookupError(f"no rule for {situation}")
+REMEMBERED_MAX = 8192
+_remembered: dict[int, tuple[object, dict[object, Any]]] = {}
+
+
+def first_match(rows: tuple[Row[Outcome], ...], situation: Hashable) -> Row[Outcome]:
+    """Return the first row that matches; raise LookupError if the table has a hole (a test proves it has none).
+
+    A situation is a few words, so the same ones come again and again: what a table said to one is remembered.
+    """
+    table, known = _remembered.get(id(rows), (None, {}))
+    if table is not rows:
+        known = {}
+        _remembered[id(rows)] = (rows, known)
+    found: Row[Outcome] | None = known.get(situation)
+    if found is None:
+        found = next((row for row in rows if row.matches(situation)), None)
+        if found is None:
+            raise LookupError(f"no rule for {situation}")
+        if len(known) >= REMEMBERED_MAX:
+            known.clear()
+        known[situation] = found
+    return found

@@ -5,13 +5,12 @@ That the phase changes is decided by the tables; the numbers follow from it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from servha.core.model import Order, Phase, Step, TreeSpec
 from servha.core.placement import Side
 from servha.core.situations import CONTACT, peer_health, side_here, their_side
 from servha.core.state import State, TreeState
 from servha.core.table import Row
+from servha.core.value import replace
 from servha.core.words import NOTHING_SAID
 
 

@@ -89,12 +89,12 @@ def _about_the_lease(state: State) -> Alarms:
         )
     if view is None:
         return found
-    if not view.disk_ok and view.lease is not Lease.BOOTING:
+    lasts = state.now_s - state.lease_since_s >= LEASE_ALARM_S
+    if not view.disk_ok and (lasts or view.lease is not Lease.BOOTING):
         found["quorum"] = (
             "warning",
             say("arbitration partly failed: {disk_trouble}", disk_trouble=view.disk_trouble),
         )
-    lasts = state.now_s - state.lease_since_s >= LEASE_ALARM_S
     contact = peer_health(state) is PeerHealth.ALIVE
     if view.lease is Lease.DEGRADED and lasts and contact and view.sources is Sources.DISK:
         found["lease"] = (

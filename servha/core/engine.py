@@ -324,7 +324,7 @@ class Engine:
                         facts=facts(state, tree) if told is not None or permit.becomes is Permit.NO else (),
                         otherwise=fill(otherwise, said) if otherwise else state.right_otherwise,
                         ownership=tree.ownership,
-                        severity=severity_of(row.id),
+                        severity="info" if permit.becomes is Permit.WAIT else severity_of(row.id),
                     )
                 )
             )

@@ -177,7 +177,10 @@ class Guard:
         if row.becomes is Entry.WANT and tree.entry is not Entry.WANT:
             tree = replace(_became(tree, Entry.WANT), ownership=_next_ownership(state, tree), since=state.now)
         elif row.id == "forced" and not tree.entry.holds:
-            tree = replace(_became(tree, Entry.HELD), ownership=_next_ownership(state, tree), since=state.now)
+            # Granted for good: the disk need not confirm what a person has decided.
+            tree = replace(
+                _became(tree, Entry.HELD), ownership=_next_ownership(state, tree), since=state.now, rounds=2
+            )
         elif row.becomes is not tree.entry:
             tree = _became(tree, row.becomes)
             if row.id in BACK_OFF:

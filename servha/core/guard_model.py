@@ -30,6 +30,8 @@ class TreeAsked:
     forced: bool = False
     """Whether an administrator says that the peer is off."""
     name: str = ""
+    peer_holds: bool = False
+    """Whether the peer's last beat said that it holds the tree, whatever its slot says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Asking:
     """Whether the peer is lost on every link (C1), by servhad's membership."""
     reference_ok: bool = False
     detached: bool = False
-    """Whether servhad goes away for good and leaves its trees running: no grace runs then."""
+    """Whether servhad leaves for good and its trees stay: no grace runs then."""
     seen: int = 0
     """Number of the last `View` that servhad has acted on."""
     peer: str = ""
@@ -127,7 +129,7 @@ class PingHeard:
 
 @dataclass(frozen=True, slots=True)
 class PromiseHeard:
-    """An authenticated beat of the peer echoed our lease ping that was sent at `pinged`."""
+    """A beat of the peer echoed our lease ping that was sent at `pinged`."""
 
     now: Stamp
     generation: int
@@ -136,10 +138,9 @@ class PromiseHeard:
 
 @dataclass(frozen=True, slots=True)
 class RoundEnded:
-    """A round on the disk has ended: the own slot written, then all slots read.
+    """A round on the disk has ended: the own slot written, then all slots read; or not, as `trouble` says.
 
-    `read` False means that the write or the read failed, as `trouble` says. `own` and `peer` are None where no valid
-    record was found; `peer_mark` stands for the raw bytes of the peer's copies, so that any change shows.
+    `own`, `peer`: None where no valid record was found; `peer_mark` stands for the peer's raw bytes.
     """
 
     now: Stamp
@@ -165,7 +166,7 @@ class WatchdogTold:
 
 @dataclass(frozen=True, slots=True)
 class AllStopped:
-    """Everything of every tree was looked for, beginning after the order `sweep`, and nothing is left."""
+    """Everything of every tree was looked for after the order `sweep`, and nothing is left."""
 
     now: Stamp
     sweep: int
@@ -236,10 +237,9 @@ class GivePromise:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyStop:
-    """Addresses off, processes killed, file systems let go, everything at once and without grace.
+    """Addresses off, processes killed, file systems let go: at once, without grace or sync, until nothing is left.
 
-    Goes on until nothing is left. Never syncs. `kill_daemon` asks for servhad's own end: it has not answered, and a
-    start that it may still have in hand must not happen.
+    `kill_daemon` ends servhad too: it has not answered, and a start that it has in hand must not happen.
     """
 
     because: Text
@@ -304,7 +304,7 @@ class Held:
     rounds: int = 0
     """Successful rounds in a row that carried this entry while the peer was as the entry needs it."""
     claims: bool = False
-    """Whether it is wanted against a silent holder, so that the claim has to stand."""
+    """Whether it is wanted against a silent holder."""
     since: Stamp | None = None
     paused_until_s: float = 0.0
     """Moment by CLOCK_MONOTONIC_RAW until which it stands back for the peer."""

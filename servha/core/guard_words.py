@@ -166,13 +166,17 @@ def there_word(state: GuardState, tree: Held) -> There:
     """Return the peer's entry for the tree in one word."""
     if state.peer is None:
         return There.FREE if state.peer_blank else There.UNREAD
+    asked = asked_of(state, tree)
+    promised = state.last_promise is not None and at_least_s(state.last_promise, state.now) < take_s(state)
+    if asked.peer_holds and promised and state.asking is not None and state.asking.peer_silent:
+        return There.HOLDS  # perhaps on our promise alone, and its slot does not show it
     free = There.UNREAD if state.peer_doubtful else There.FREE
     theirs = state.peer.tree(tree.id)
     if theirs.entry.holds:
         return There.HOLDS
     if theirs.entry is not Entry.WANT:
         return free
-    we_first = (asked_of(state, tree).rank, state.node) < (theirs.rank, 1 - state.node)
+    we_first = (asked.rank, state.node) < (theirs.rank, 1 - state.node)
     return There.WANTS_AFTER if we_first else There.WANTS_FIRST
 
 

@@ -29,6 +29,7 @@ from servha.core.situations import (
     reference_answer,
     report,
     silence_since_s,
+    their_side,
     worn_resource,
 )
 from servha.core.state import State, TreeState
@@ -128,7 +129,8 @@ def _asked(state: State, spec: TreeSpec, tree: TreeState) -> TreeAsked:
     place = spec.hosts.index(us) if us in spec.hosts else len(spec.hosts)
     rank = place + 1 if not pin else 0 if pin == us else len(spec.hosts) + 1
     forced = tree.order.forced and tree.phase is not Phase.OFF
-    return TreeAsked(spec.id, ASKED[tree.phase], tree.ownership, rank, forced, spec.name)
+    theirs = their_side(state, spec).phase.holds
+    return TreeAsked(spec.id, ASKED[tree.phase], tree.ownership, rank, forced, spec.name, theirs)
 
 
 def lease_moments(state: State) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from servha.core.clocks import Stamp
@@ -153,7 +154,7 @@ def decode(datagram: bytes) -> Message | Unreadable:
         if not isinstance(data, dict) or data.get("v") != VERSION:
             return Unreadable(f"version {data.get('v') if isinstance(data, dict) else None} is not {VERSION}")
         return _message(data)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as problem:
         return Unreadable(f"{type(problem).__name__}: {problem}")
 
 
@@ -185,8 +186,10 @@ def stamp_data(stamp: Stamp) -> list[float]:
 
 
 def stamp_of(data: list[float]) -> Stamp:
-    """Return the stamp of three numbers."""
+    """Return the stamp of three numbers; ValueError where one is none: a lease counted from it would never get old."""
     mono_s, boot_s, raw_s = (float(v) for v in data)
+    if not (isfinite(mono_s) and isfinite(boot_s) and isfinite(raw_s)):
+        raise ValueError(f"no moment: {data}")
     return Stamp(mono_s, boot_s, raw_s)
 
 
@@ -246,7 +249,7 @@ def belonging_of(data: dict[str, Any]) -> Belonging:
 def asking_data(asking: Asking) -> dict[str, Any]:
     """Return everything servhad asks as plain data."""
     return {
-        "trees": [[t.id, t.asked, t.ownership, t.rank, t.forced, t.name] for t in asking.trees],
+        "trees": [[t.id, t.asked, t.ownership, t.rank, t.forced, t.name, t.peer_holds] for t in asking.trees],
         "silent": asking.peer_silent,
         "reference": asking.reference_ok,
         "detached": asking.detached,
@@ -259,7 +262,8 @@ def asking_of(data: dict[str, Any]) -> Asking:
     """Return everything servhad asks; KeyError, TypeError or ValueError where it is none."""
     return Asking(
         trees=tuple(
-            TreeAsked(int(i), Asked(a), int(o), int(r), bool(f), str(n)) for i, a, o, r, f, n in data["trees"]
+            TreeAsked(int(i), Asked(a), int(o), int(r), bool(f), str(n), bool(h))
+            for i, a, o, r, f, n, h in data["trees"]
         ),
         peer_silent=bool(data["silent"]),
         reference_ok=bool(data["reference"]),

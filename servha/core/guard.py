@@ -45,6 +45,7 @@ from servha.core.guard_words import (
     duty_moments,
     entry_situation,
     lease_situation,
+    outnumbered,
     peer_moves,
     sources_word,
     there_word,
@@ -170,6 +171,9 @@ class Guard:
         self.state = replace(self.state, trees=tuple(trees))
 
     def _decided(self, state: GuardState, tree: Held) -> Held:
+        if tree.entry is Entry.WANT and outnumbered(state, tree):
+            # The peer has held it meanwhile under the number that we want: none is ever used twice.
+            tree = replace(tree, ownership=_next_ownership(state, tree), rounds=0)
         row = first_match(ENTRY, entry_situation(state, tree))
         said = values(state, tree)
         if row.id == "forced" and not state.forced:

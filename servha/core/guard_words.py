@@ -180,6 +180,12 @@ def there_word(state: GuardState, tree: Held) -> There:
     return There.WANTS_AFTER if we_first else There.WANTS_FIRST
 
 
+def outnumbered(state: GuardState, tree: Held) -> bool:
+    """Return whether the peer has used, or wanted and given up, the ownership number under which we want the tree."""
+    theirs = state.peer.tree(tree.id) if state.peer else None
+    return theirs is not None and theirs.entry is not Entry.WANT and theirs.ownership >= tree.ownership
+
+
 def wait_word(state: GuardState, tree: Held) -> Wait:
     """Return what a takeover of the tree still waits for."""
     asking, asked = state.asking, asked_of(state, tree)

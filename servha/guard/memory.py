@@ -9,6 +9,7 @@ from it is decided in core/guard.py.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import struct
@@ -92,7 +93,6 @@ class MemoryFile:
         if self._descriptor is not None and self._kept is not None and _same(memory, self._kept):
             self._beat(self._descriptor, memory.saved)
             return
-        self._kept = memory
         body = json.dumps(
             {
                 "setup": setup_data(memory.setup),
@@ -103,9 +103,14 @@ class MemoryFile:
         ).encode()
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._count += 1
-        block = _HEAD.pack(self._count, len(body), zlib.crc32(body)) + body
-        os.pwrite(self._descriptor, block, _ROOM * (self._count & 1))
+        count = self._count + 1
+        block = _HEAD.pack(count, len(body), zlib.crc32(body)) + body
+        if len(block) > _ROOM:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        if os.pwrite(self._descriptor, block, _ROOM * (count & 1)) != len(block):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._count = count  # only now: the next that fails must not spoil the copy that is whole
+        self._kept = memory
         self._beat(self._descriptor, memory.saved)
 
     def _beat(self, descriptor: int, saved: Saved) -> None:
@@ -134,6 +139,7 @@ def _same(one: Memory, other: Memory) -> bool:
         and (a.trees, a.asking, a.watchdog, a.watchdog_s, a.forced)
         == (b.trees, b.asking, b.watchdog, b.watchdog_s, b.forced)
         and (a.slot.claim, a.slot.trees, a.slot.limits) == (b.slot.claim, b.slot.trees, b.slot.limits)
+        and (a.boot_id, a.slot.node, a.slot.generation) == (b.boot_id, b.slot.node, b.slot.generation)
     )
 
 

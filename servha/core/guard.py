@@ -33,7 +33,6 @@ from servha.core.guard_model import (
 )
 from servha.core.guard_words import (
     BACK_OFF,
-    CLAIM_ROUNDS,
     age_word,
     chance,
     covered,
@@ -45,14 +44,14 @@ from servha.core.guard_words import (
     duty_moments,
     entry_situation,
     lease_situation,
+    moving,
+    next_ownership,
     outnumbered,
     peer_moves,
     sources_word,
-    there_word,
     values,
-    wait_word,
 )
-from servha.core.lease import ENTRY, LEASE, Age, Asked, Lease, There, Wait
+from servha.core.lease import ENTRY, LEASE, Age, Lease
 from servha.core.register import NO_CLAIM, Claim, Entry, Flags, Slot, TreeEntry
 from servha.core.table import fill, first_match
 from servha.core.timing import Limits
@@ -131,7 +130,6 @@ class Guard:
             asking=state.asking,
             watchdog=state.watchdog,
             watchdog_s=state.watchdog_s,
-            last_promise=state.last_promise,
             forced=state.forced,
         )
 
@@ -173,18 +171,16 @@ class Guard:
     def _decided(self, state: GuardState, tree: Held) -> Held:
         if tree.entry is Entry.WANT and outnumbered(state, tree):
             # The peer has held it meanwhile under the number that we want: none is ever used twice.
-            tree = replace(tree, ownership=_next_ownership(state, tree), rounds=0)
+            tree = replace(tree, ownership=next_ownership(state, tree), rounds=0)
         row = first_match(ENTRY, entry_situation(state, tree))
         said = values(state, tree)
         if row.id == "forced" and not state.forced:
             self.state = replace(self.state, forced=True)
         if row.becomes is Entry.WANT and tree.entry is not Entry.WANT:
-            tree = replace(_became(tree, Entry.WANT), ownership=_next_ownership(state, tree), since=state.now)
+            tree = replace(_became(tree, Entry.WANT), ownership=next_ownership(state, tree))
         elif row.id == "forced" and not tree.entry.holds:
             # Granted for good: the disk need not confirm what a person has decided.
-            tree = replace(
-                _became(tree, Entry.HELD), ownership=_next_ownership(state, tree), since=state.now, rounds=2
-            )
+            tree = replace(_became(tree, Entry.HELD), ownership=next_ownership(state, tree), rounds=2)
         elif row.becomes is not tree.entry:
             tree = _became(tree, row.becomes)
             if row.id in BACK_OFF:
@@ -285,7 +281,7 @@ class Guard:
     def _begin(self, slot: Slot | None, out: list[GuardEffect]) -> None:
         state = self.state
         hurry = state.lease is Lease.BOOTING or (
-            state.now.raw_s < state.hurry_until_s and any(_moving(state, t) for t in state.trees)
+            state.now.raw_s < state.hurry_until_s and any(moving(state, t) for t in state.trees)
         )
         pause_s = HURRY_GAP_S if hurry and disk_ok(state) else state.limits.round_s
         self.state = replace(
@@ -368,32 +364,8 @@ def _became(tree: Held, entry: Entry) -> Held:
     return replace(tree, entry=entry, rounds=0, claims=False)
 
 
-def _next_ownership(state: GuardState, tree: Held) -> int:
-    """Return a number that was never held or wanted before, here or there."""
-    asked = next((a.ownership for a in (state.asking.trees if state.asking else ()) if a.id == tree.id), 0)
-    theirs = state.peer.tree(tree.id).ownership if state.peer else 0
-    return max(tree.ownership, asked, theirs) + 1
-
-
 def _may_feed(state: GuardState) -> bool:
     return state.lease not in (Lease.ENDING, Lease.RESET) and age_word(state) is Age.FRESH
-
-
-def _moving(state: GuardState, tree: Held) -> bool:
-    """Return whether the tree is on its way to this node, so that waiting a whole period would show."""
-    if tree.claims:
-        return state.claim_rounds < CLAIM_ROUNDS
-    taken = there_word(state, tree) is not There.FREE
-    if taken and not tree.entry.holds and wait_word(state, tree) not in (Wait.CONTACT, Wait.OVER):
-        return False
-    wanted = state.asking is not None and any(
-        a.id == tree.id and a.asked in (Asked.WANT, Asked.RUN) for a in state.asking.trees
-    )
-    return (
-        tree.entry is Entry.WANT
-        or (wanted and not tree.entry.holds)
-        or (tree.entry.holds and not tree.rounds)
-    )
 
 
 def _content(slot: Slot) -> tuple[object, ...]:

@@ -75,7 +75,7 @@ class View:
     disk_ok: bool = False
     disk_trouble: Text = NOTHING_SAID
     watchdog: str = ""
-    """What resets the node when the guard fails: the driver's own name, empty for nothing."""
+    """What its driver calls the watchdog; empty for none."""
     generation: int = 0
     entries: tuple[EntryView, ...] = ()
     peer_entries: tuple[TreeEntry, ...] = ()
@@ -295,17 +295,16 @@ GuardEffect = (
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One tree in the guard's memory: what it declares, and how many rounds have carried just that."""
+    """One tree in the guard's memory."""
 
     id: int
     entry: Entry = Entry.NONE
     ownership: int = 0
     rank: int = 0
     rounds: int = 0
-    """Successful rounds in a row that carried this entry while the peer was as the entry needs it."""
+    """Good rounds in a row that carried this entry, with the peer as the entry needs it."""
     claims: bool = False
     """Whether it is wanted against a silent holder."""
-    since: Stamp | None = None
     paused_until_s: float = 0.0
     """Moment by CLOCK_MONOTONIC_RAW until which it stands back for the peer."""
     because: Text = NOTHING_SAID
@@ -324,7 +323,6 @@ class Saved:
     asking: Asking | None
     watchdog: str
     watchdog_s: float
-    last_promise: Stamp | None = None
     forced: bool = False
 
 

@@ -186,6 +186,13 @@ def outnumbered(state: GuardState, tree: Held) -> bool:
     return theirs is not None and theirs.entry is not Entry.WANT and theirs.ownership >= tree.ownership
 
 
+def next_ownership(state: GuardState, tree: Held) -> int:
+    """Return a number that was never held or wanted before, here or there."""
+    asked = next((a.ownership for a in (state.asking.trees if state.asking else ()) if a.id == tree.id), 0)
+    theirs = state.peer.tree(tree.id).ownership if state.peer else 0
+    return max(tree.ownership, asked, theirs) + 1
+
+
 def wait_word(state: GuardState, tree: Held) -> Wait:
     """Return what a takeover of the tree still waits for."""
     asking, asked = state.asking, asked_of(state, tree)
@@ -210,6 +217,23 @@ def wait_word(state: GuardState, tree: Held) -> Wait:
 
 def _claim_too_old(state: GuardState) -> bool:
     return state.claim_since is not None and at_least_s(state.claim_since, state.now) > 2 * take_s(state)
+
+
+def moving(state: GuardState, tree: Held) -> bool:
+    """Return whether the tree is on its way to this node, so that waiting a whole period would show."""
+    if tree.claims:
+        return state.claim_rounds < CLAIM_ROUNDS
+    taken = there_word(state, tree) is not There.FREE
+    if taken and not tree.entry.holds and wait_word(state, tree) not in (Wait.CONTACT, Wait.OVER):
+        return False
+    wanted = state.asking is not None and any(
+        a.id == tree.id and a.asked in (Asked.WANT, Asked.RUN) for a in state.asking.trees
+    )
+    return (
+        tree.entry is Entry.WANT
+        or (wanted and not tree.entry.holds)
+        or (tree.entry.holds and not tree.rounds)
+    )
 
 
 def entry_situation(state: GuardState, tree: Held) -> EntrySituation:

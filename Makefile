@@ -38,7 +38,7 @@ rewrite: venv ## regenerate the answers of tests/scenarios and docs/reference/ru
 	@$(PY) tools/draw_rules.py docs/reference/rules.md
 
 soak: venv ## random faults for a long time: SEEDS=n
-	@SEEDS=$(SEEDS) $(PY) -m pytest -q --timeout=0 tests/test_random_faults.py
+	@$(PY) -m servha.sim.soak $(SEEDS)
 
 docs: venv ## man pages and completions into build/
 	@$(PY) tools/make_pages.py build

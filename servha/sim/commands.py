@@ -218,7 +218,7 @@ def _order(s: Scenario, words: list[str]) -> None:
 
 def _fails(s: Scenario, words: list[str]) -> None:
     """Take `fails node1 web/app start`."""
-    known = s.world.behaviour.setdefault((words[0], *_pair(words[1])), Behaviour())
+    known = s.world.behaviour_of(words[0], *_pair(words[1]))
     if words[2] == "start":
         known.start_ok = False
     elif words[2] == "stop":
@@ -229,7 +229,7 @@ def _fails(s: Scenario, words: list[str]) -> None:
 
 def _hangs(s: Scenario, words: list[str]) -> None:
     """Take `hangs node1 web/app stop`: it never ends; `kill`: it cannot be killed either."""
-    known = s.world.behaviour.setdefault((words[0], *_pair(words[1])), Behaviour())
+    known = s.world.behaviour_of(words[0], *_pair(words[1]))
     if words[2] not in ("stop", "kill"):
         raise ValueError("what hangs is stop or kill")
     known.stop_s = float("inf")

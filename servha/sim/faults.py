@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 from servha.core.model import Goal, Order
 from servha.sim.disk import Condition
@@ -60,6 +61,7 @@ class Faults:
                 self._storm,
                 self._guard,
                 self._guard_amid,
+                self._stall,
                 self._both,
                 self._pause_guard,
                 self._pause_both,
@@ -67,6 +69,10 @@ class Faults:
                 self._stop_fails,
                 self._unkillable,
                 self._lie,
+                self._squeeze,
+                self._squeeze,
+                self._squeeze,
+                self._race,
             )
 
     def one(self) -> str:
@@ -92,8 +98,9 @@ class Faults:
 
     def run_everything(self) -> None:
         """Ask for every tree to run, wherever it fits."""
+        awake = [n for n in self.nodes if self._world.engine(n) and not self._world.daemons[n].paused]
         for spec in self._world.machines[self.nodes[0]].cluster.trees:
-            self._give(self.nodes[0], spec.name, Goal.RUN, "")
+            self._give(awake[0] if awake else self.nodes[0], spec.name, Goal.RUN, "")
 
     # --- power and processes ----------------------------------------------------------------------------------
 
@@ -121,6 +128,13 @@ class Faults:
         after = self._chance.randrange(3)
         self._world.guards[node].dies_after = after
         return f"kill guard {node} after {after} of its next effects"
+
+    def _stall(self, node: str) -> str:
+        """Let the guard stand still between what it decided and what it does."""
+        stall_s = self._chance.choice((0.1, 0.5, 0.95, 1.5, 3.0))
+        after = self._chance.randrange(2)
+        self._world.guards[node].stalls = (after, stall_s)
+        return f"guard of {node} stands still for {stall_s} s after {after} of its next effects"
 
     def _both(self, node: str) -> str:
         self._world.daemons[node].end()
@@ -252,6 +266,50 @@ class Faults:
             return f"clock {node} rate {rate:.4f}"
         clocks.jump(self._chance.choice((1.0, 5.0, 60.0)))
         return f"clock {node} jump"
+
+    # --- several at once, aimed at the edges of the lease -------------------------------------------------------
+
+    def _squeeze(self, node: str) -> str:
+        """Cut a node off from everything, let its guard stumble near the end of its lease, give things back later."""
+        world, chance = self._world, self._chance
+        machine = world.machines[node]
+        limits = machine.cluster.timing.limits
+        access = world.disk.access[machine.number]
+        world.network.cut |= {(link, n) for link in self._scenario.links for n in self.nodes}
+        how = chance.choice(("error", "hang", "late", "slow", "ok"))
+        longest_s = chance.uniform(0.2, limits.lease_s)
+        if how in ("late", "slow"):
+            access.late_s, access.most_s = (longest_s, 0.003) if how == "late" else (0.0, longest_s)
+        else:
+            world.disk.set(machine.number, Condition(how))
+        if chance.random() < 0.4:
+            dying_s = chance.uniform(0.0, 3.0)
+            for tree, resource in sorted(machine.running):
+                world.behaviour[node, tree, resource] = Behaviour(kill_s=dying_s, stop_s=dying_s)
+        stumbles_s = max(0.0, chance.gauss(limits.keep_s(), limits.watchdog_s))
+        stall = (chance.randrange(2), chance.uniform(0.1, 3.0))
+        guard = world.guards[node]
+        world.later(stumbles_s, lambda: setattr(guard, "stalls", stall))
+        back_s = max(0.1, chance.gauss(limits.take_s, 2.0))
+        world.later(back_s, lambda: world.disk.set(machine.number, Condition.OK))
+        if chance.random() < 0.5:
+            links_s = max(0.1, chance.gauss(limits.take_s, 2.0))
+            world.later(links_s, world.network.cut.clear)
+        return f"squeeze {node}: disk {how} for {back_s:.3f} s, stumbles at {stumbles_s:.3f} s for {stall[1]:.3f} s"
+
+    def _race(self, node: str) -> str:
+        """Start both nodes at one moment, without a link and with slow disks: both want everything."""
+        world, chance = self._world, self._chance
+        del node
+        for one in self.nodes:
+            access = world.disk.access[world.machines[one].number]
+            access.least_s, access.most_s = 0.001, chance.choice((0.003, 0.05, 0.3))
+            world.disk.set(world.machines[one].number, Condition.OK)
+            world.power_off(one)
+        world.network.cut |= {(link, n) for link in self._scenario.links for n in self.nodes}
+        for one in self.nodes:
+            world.later(0.5 + chance.uniform(0.0, 0.05), partial(world.boot, one))
+        return "both start at once, with no link"
 
     # --- resources and orders -----------------------------------------------------------------------------------
 

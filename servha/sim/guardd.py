@@ -41,6 +41,8 @@ class Guardd(Process):
         self.guard: Guard | None = None
         self.dies_after: int | None = None
         """Killed amid the next effects, after so many of them."""
+        self.stalls: tuple[int, float] | None = None
+        """Stands still amid the next effects: after how many of them, and for how long."""
         self._wake_id = 0
         self._handling = False
         self._next: list[Happening] = []
@@ -127,12 +129,21 @@ class Guardd(Process):
         self._handling = True
         before = guard.state.lease
         effects = guard.handle(happening(self.machine.clocks.read(self.world.now_s)))
-        dies_after, self.dies_after = self.dies_after, None if effects else self.dies_after
+        self._go_through(guard, effects, before)
+
+    def _go_through(self, guard: Guard, effects: list[gm.GuardEffect], before: str) -> None:
+        """Carry out what was decided; a kill or a pause may come between any two effects."""
         life = self.life
         for index, effect in enumerate(effects):
-            if dies_after is not None and index >= dies_after:
+            if self.dies_after is not None and index >= self.dies_after:
+                self.dies_after = None
                 self.kill()
             if self.life != life or not self.alive:
+                return
+            if self.stalls is not None and index >= self.stalls[0]:
+                stall_s, self.stalls, self.paused = self.stalls[1], None, True
+                self.inbox.insert(0, partial(self._go_through, guard, effects[index:], before))
+                self.world.later(stall_s, lambda: self.resume() if self.life == life else None)
                 return
             self._carry_out(effect, before)
         self._handling = False

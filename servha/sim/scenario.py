@@ -18,7 +18,7 @@ import shlex
 from dataclasses import dataclass, field
 
 from servha.core.model import Cluster, JournalEntry, Policy, ResourceSpec, TreeSpec
-from servha.core.timing import PROFILES
+from servha.core.timing import PROFILES, Timing
 from servha.language import render
 from servha.sim.world import World
 
@@ -40,6 +40,8 @@ class Scenario:
     """
 
     profile: str = "manual"
+    timing: Timing | None = None
+    """Figures that no profile has."""
     policy: Policy = Policy.REFERENCE
     references: tuple[str, ...] = ("192.0.2.254",)
     trees: list[TreeSpec] = field(default_factory=list)
@@ -77,7 +79,7 @@ class Scenario:
                 us=us,
                 peer=peer,
                 links=LINKS,
-                timing=PROFILES[self.profile],
+                timing=self.timing or PROFILES[self.profile],
                 policy=self.policy,
                 references=self.references,
                 trees=trees,

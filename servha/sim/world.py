@@ -84,6 +84,10 @@ class World:
         """Return the engine of `node`, or None while its daemon is not there."""
         return self.daemons[node].engine
 
+    def behaviour_of(self, node: str, tree: str, resource: str) -> Behaviour:
+        """Return how a resource behaves on `node`, to be changed there."""
+        return self.behaviour.setdefault((node, tree, resource), Behaviour())
+
     # --- what the witness sees ------------------------------------------------------------------------------
 
     def look(self) -> None:

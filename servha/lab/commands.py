@@ -81,6 +81,11 @@ VERBS = (
                 text=say("take node1's power, move the application back, print both blackouts, and end"),
                 action="store_true",
             ),
+            _option(
+                "--quorum",
+                text=say("let a quorum disk decide; with --once also cut every link between the nodes"),
+                action="store_true",
+            ),
         ),
     ),
     Verb(

@@ -26,6 +26,9 @@ from servha.lab.trouble import Exit, LabError
 
 ANSWER_S = 30.0
 STANDBY_S = 60.0
+CUT_OFF_S = 6.0
+"""Longer than the fast profile's lease and everything that waits for it."""
+QUORUM_DISK = "/dev/servha/quorum"
 TREE = "web"
 _PHRASE_FILE = "/run/cluster-password"  # in the node's memory, new with every lab
 
@@ -37,10 +40,15 @@ def demo(args: argparse.Namespace, screen: Screen) -> int:
         _tell(screen, say("two nodes, a switch and a client are up"), began_s)
         form_cluster(lab)
         _tell(screen, say("the nodes are a cluster"), began_s)
+        if args.quorum:
+            share_quorum_disk(lab)
+            _tell(screen, say("a quorum disk decides who may run what"), began_s)
         create_tree(lab)
         with probes.running(lab) as probe:
             first = probe.wait_answer(within_s=ANSWER_S)
             _tell(screen, say("{url} is answered by {node}", url=probe.target, node=first.who), began_s)
+            if args.once and args.quorum:
+                _cut_off(lab, probe, screen, began_s)
             if args.once:
                 return _once(lab, probe, screen, began_s)
             _guide(args.name, screen)
@@ -62,6 +70,14 @@ def form_cluster(lab: Lab) -> None:
     )
     first = lab.node1.layout.address("public")
     lab.node2.run("servha", "cluster", "join", first, "--node=node2", secret, *links)
+
+
+def share_quorum_disk(lab: Lab) -> None:
+    """Label the disk that both nodes see, and let it decide from now on."""
+    lab.node1.run("servha", "quorum", "label", QUORUM_DISK, "--yes")
+    lab.node1.run(
+        *("servha", "cluster", "edit", "--arbitration=quorum-disk", f"--quorum-disk={QUORUM_DISK}", "--yes")
+    )
 
 
 def create_tree(lab: Lab) -> None:
@@ -128,6 +144,22 @@ def _wait(condition: Callable[[], bool], *, within_s: float, every_s: float = 0.
             return False
         time.sleep(every_s)
     return True
+
+
+def _cut_off(lab: Lab, probe: Probe, screen: Screen, began_s: float) -> None:
+    """Cut every link between the nodes, but not the client's: the one that runs it goes on, the other stays down."""
+    owner = lab.node(probe.wait_answer(within_s=ANSWER_S).who)
+    other = next(node for node in lab.nodes if node is not owner)
+    await_standby(lab, other)
+    cut_at_s = time.monotonic()
+    lab.cut("private")
+    lab.cut("public", other.name)
+    _tell(screen, say("every link between the nodes is cut; the quorum disk is not"), began_s)
+    time.sleep(CUT_OFF_S)
+    lab.heal()
+    probe.wait_answer(who=owner.name, after_s=time.monotonic(), within_s=ANSWER_S)
+    cause = say("{seconds:.0f} s without a heartbeat", seconds=time.monotonic() - cut_at_s)
+    _show_blackout(screen, probe, cut_at_s, cause)
 
 
 def _once(lab: Lab, probe: Probe, screen: Screen, began_s: float) -> int:

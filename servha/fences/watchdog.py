@@ -16,14 +16,21 @@ import select
 import socket
 import stat
 import struct
+import time
 from typing import Final, Protocol
 
 _SETTIMEOUT: Final = 0xC0045706
 _GETTIMEOUT: Final = 0x80045707
 _GETSUPPORT: Final = 0x80285700
+_GETTIMELEFT: Final = 0x8004570A
+_SETOPTIONS: Final = 0x80045704
+_DISABLE: Final = 1
+_LEAST_TRIED: Final = 30
+"""How many seconds more than asked are tried with a driver whose least time is not known."""
 _KEEPALIVE: Final = b"\0"
 _MAGIC: Final = b"V"
 _ANSWER_S: Final = 0.2
+_FED: Final = "ok"
 
 
 class Watchdog(Protocol):
@@ -41,8 +48,11 @@ class Watchdog(Protocol):
     def feed(self) -> None:
         """Put off its firing by the whole time. Raises OSError."""
 
+    def left_s(self) -> float | None:
+        """Return the time until it fires; None where it does not say."""
+
     def disarm(self) -> None:
-        """Stop and close it; one that cannot be stopped goes on and fires."""
+        """Stop and close it. Raises OSError with EBUSY, and leaves it open, where it cannot be stopped any more."""
 
 
 class Device:
@@ -60,10 +70,15 @@ class Device:
         return self._descriptor
 
     def set_timeout(self, seconds: float) -> float:
-        """Set the time; drivers keep whole seconds and may have a least one."""
-        wanted = struct.pack("i", max(1, math.ceil(seconds)))
-        with contextlib.suppress(OSError):  # a driver with a fixed time says so by its answer below
-            fcntl.ioctl(self._descriptor, _SETTIMEOUT, wanted)
+        """Set the time; drivers keep whole seconds, and refuse with EINVAL what is less than their least."""
+        least = max(1, math.ceil(seconds))
+        for wanted in range(least, least + _LEAST_TRIED):
+            try:
+                fcntl.ioctl(self._descriptor, _SETTIMEOUT, struct.pack("i", wanted))
+                break
+            except OSError as problem:  # a driver with a fixed time says so by its answer below
+                if problem.errno != errno.EINVAL:
+                    break
         (kept,) = struct.unpack("i", fcntl.ioctl(self._descriptor, _GETTIMEOUT, bytes(4)))
         return float(kept)
 
@@ -71,8 +86,23 @@ class Device:
         """Write one byte that is not the magic one."""
         os.write(self._descriptor, _KEEPALIVE)
 
+    def left_s(self) -> float | None:
+        """Ask the driver, of which many do not know."""
+        with contextlib.suppress(OSError):
+            (left,) = struct.unpack("i", fcntl.ioctl(self._descriptor, _GETTIMELEFT, bytes(4)))
+            return float(left)
+        return None
+
     def disarm(self) -> None:
-        """Write the magic character and close."""
+        """Stop it, write the magic character and close.
+
+        A kernel that was told `nowayout` refuses with EBUSY: closing would leave it running towards the reset.
+        """
+        try:
+            fcntl.ioctl(self._descriptor, _SETOPTIONS, struct.pack("i", _DISABLE))
+        except OSError as problem:
+            if problem.errno == errno.EBUSY:
+                raise
         try:
             os.write(self._descriptor, _MAGIC)
         finally:
@@ -85,7 +115,7 @@ class Messages:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._line.setblocking(False)  # noqa: FBT003  it takes no keyword
-        self.name = self._asked("identity") or "watchdog"
+        self.name = self._asked("identity")
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -100,19 +130,29 @@ class Messages:
         self._drain()
         self._line.send(b"feed")
 
+    def left_s(self) -> float | None:
+        """Ask it."""
+        answer = self._asked("left")
+        return None if answer == "None" else float(answer)
+
     def disarm(self) -> None:
-        """Say the magic word and close."""
+        """Say the magic word and close; messages are read in order, so nobody needs to wait for the answer."""
         try:
-            self._asked("V")
+            self._line.send(_MAGIC)
         finally:
             self._line.close()
 
     def _asked(self, order: str) -> str:
-        self._drain()
+        """Return the answer to `order`, past those to earlier feedings."""
         self._line.send(order.encode("ascii"))
-        if not select.select([self._line], [], [], _ANSWER_S)[0]:
-            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-        return self._line.recv(256).decode("ascii", "replace")
+        until_s = time.monotonic() + _ANSWER_S
+        while select.select([self._line], [], [], max(0.0, until_s - time.monotonic()))[0]:
+            answer = self._line.recv(256).decode("ascii", "replace")
+            if not answer:
+                raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            if answer != _FED:
+                return answer
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
     def _drain(self) -> None:
         """Throw away answers to earlier feedings."""

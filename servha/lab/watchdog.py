@@ -77,7 +77,7 @@ class Watchdog:
             except BlockingIOError:
                 return
             except ConnectionError:
-                message = b""
+                continue  # said once of a user that closed with answers unread; what it said before is still there
             if message:
                 self._take(self._user, message.decode("ascii", "replace").split())
             else:

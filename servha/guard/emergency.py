@@ -11,10 +11,13 @@ import ctypes
 import errno
 import ipaddress
 import os
+import signal
 import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from servha.wire.guard_talk import Belonging
@@ -32,7 +35,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Emergency:
-    """The thread. `order` begins; each order that was carried out to the end appears in `done`."""
+    """The thread. The number that `order` returns appears in `done` once nothing was left."""
 
     def __init__(self, wake: int) -> None:
         self._wake = wake
@@ -40,33 +43,45 @@ class Emergency:
         self._order = 0
         self._belongings: tuple[Belonging, ...] = ()
         self.done: int = 0
-        """Number of the last order after which nothing was left."""
+        """The last order after which everything was looked for, and nothing found."""
         threading.Thread(target=self._run, name="emergency", daemon=True).start()
 
-    def order(self, number: int, belongings: tuple[Belonging, ...]) -> None:
-        """Stop everything that `belongings` names; a later order replaces the one under way."""
+    def order(self, belongings: tuple[Belonging, ...]) -> int:
+        """Stop everything that `belongings` names; a later order replaces the one under way. Return its number."""
         self._belongings = belongings
-        self._order = number
+        self._order += 1  # last: who sees the number sees what belongs to it
         self._ordered.release()
+        return self._order
 
     def _run(self) -> None:
         while True:
             self._ordered.acquire()
             while (number := self._order) > self.done:
-                if sweep(self._belongings):
-                    if number == self._order:
-                        self.done = number
-                        os.eventfd_write(self._wake, 1)
-                else:
+                if not sweep(self._belongings):
                     time.sleep(AGAIN_S)
+                elif number == self._order:
+                    self.done = number
+                    os.eventfd_write(self._wake, 1)
 
 
 def sweep(belongings: tuple[Belonging, ...]) -> bool:
-    """Take everything away once; return whether nothing was left."""
-    gone = [_address_gone(nic, address) for b in belongings for nic, address in b.addresses]
-    gone += [_scope_empty(scope) for b in belongings for scope in b.scopes]
-    gone += [_unmounted(mount) for b in belongings for mount in b.mounts]
-    return all(gone)
+    """Take everything away once; return whether nothing was left. What cannot be looked at counts as left."""
+    acts: list[Callable[[], bool]] = []
+    for b in belongings:
+        acts += [partial(_address_gone, nic, address) for nic, address in b.addresses]
+    for b in belongings:
+        acts += [partial(_scope_empty, scope) for scope in b.scopes]
+    for b in belongings:
+        acts += [partial(_unmounted, mount) for mount in b.mounts]
+    left = [act for act in acts if not _done(act)]  # every one is done, whatever became of the one before
+    return not left
+
+
+def _done(act: Callable[[], bool]) -> bool:
+    try:
+        return act()
+    except (OSError, ValueError):
+        return False
 
 
 def _address_gone(nic: str, address: str) -> bool:
@@ -78,9 +93,10 @@ def _address_gone(nic: str, address: str) -> bool:
         return True
     family = socket.AF_INET if place.version == 4 else socket.AF_INET6
     packed = place.ip.packed
-    kinds = (_IFA_LOCAL, _IFA_ADDRESS) if place.version == 4 else (_IFA_ADDRESS,)
-    attributes = b"".join(_ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), kind) + packed for kind in kinds)
-    body = _ADDRESS.pack(family, place.network.prefixlen, 0, 0, index) + attributes
+    # IPv4 without IFA_ADDRESS: the address goes whatever prefix length somebody gave it meanwhile.
+    kind = _IFA_LOCAL if place.version == 4 else _IFA_ADDRESS
+    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), kind) + packed
+    body = _ADDRESS.pack(family, place.network.prefixlen, 0, 0, index) + attribute
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as line:
         line.settimeout(0.1)
         try:
@@ -93,18 +109,34 @@ def _address_gone(nic: str, address: str) -> bool:
 
 
 def _scope_empty(scope: str) -> bool:
-    """Kill every process in a control group and below (cgroup.kill, Linux 5.14)."""
+    """Kill every process in a control group and below."""
     try:
         with open(f"{scope}/cgroup.events", encoding="ascii") as file:  # noqa: PTH123 - the guard loads no pathlib
             if "populated 0" in file.read():
                 return True
-        with open(f"{scope}/cgroup.kill", "w", encoding="ascii") as file:  # noqa: PTH123
-            file.write("1")
     except FileNotFoundError:
-        return True
+        return not os.path.exists(scope)  # noqa: PTH110 - as above
     except OSError as problem:
-        return problem.errno == errno.ENODEV
-    return False
+        return problem.errno == errno.ENODEV  # removed while it was looked at
+    try:
+        descriptor = os.open(f"{scope}/cgroup.kill", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        _kill_one_by_one(scope)  # before Linux 5.14
+        return False
+    try:
+        os.write(descriptor, b"1")
+    finally:
+        os.close(descriptor)
+    return False  # looked at once more when they have had time to die
+
+
+def _kill_one_by_one(scope: str) -> None:
+    for place, _, files in os.walk(scope):
+        if "cgroup.procs" in files:
+            with open(f"{place}/cgroup.procs", encoding="ascii") as file:  # noqa: PTH123
+                for word in file.read().split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(word), signal.SIGKILL)
 
 
 def _unmounted(mount: str) -> bool:

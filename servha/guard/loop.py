@@ -10,9 +10,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
-import struct
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,6 +23,7 @@ from servha.core.guard_model import (
     AllStopped,
     ArmWatchdog,
     AskedBy,
+    Asking,
     DaemonEnded,
     DisarmWatchdog,
     EmergencyStop,
@@ -42,39 +40,40 @@ from servha.core.guard_model import (
     RoundEnded,
     ShutDown,
     Tell,
+    TreeAsked,
     WatchdogTold,
     Woken,
     WriteRound,
 )
+from servha.core.lease import Asked, Lease
 from servha.core.register import Slot
 from servha.core.words import Text, say
-from servha.fences.watchdog import Watchdog, adopted, open_watchdog
 from servha.guard import systemd
 from servha.guard.disk_thread import DiskThread
 from servha.guard.emergency import Emergency
+from servha.guard.journal import log
+from servha.guard.leash import Leash
 from servha.guard.memory import Memory, MemoryFile
+from servha.guard.partner import Partner
 from servha.wire.guard_talk import (
-    SIZE_MAX,
     AskingMessage,
     Belonging,
     BelongingsMessage,
+    Message,
     PingMessage,
     PromiseMessage,
     RenewalMessage,
     Setup,
     SetupMessage,
-    Unreadable,
     ViewMessage,
-    decode,
-    encode,
 )
 from servha.wire.keys import disk_key
 
 SOCKET: Final = "guard.sock"
 MEMORY: Final = "guard.state"
 IDLE_S: Final = 5.0
-_CREDENTIALS = struct.Struct("3i")
-_LEVELS: Final = {"error": 3, "warning": 4, "cleared": 5, "info": 6}
+EX_FOR_GOOD: Final = 200
+"""Ended by INT; the unit names this status as one after which it is not started again."""
 
 
 def stamp() -> Stamp:
@@ -86,82 +85,69 @@ def stamp() -> Stamp:
     )
 
 
-def log(severity: str, text: Text | str) -> None:
-    """Write a line to standard error in the form the journal understands (sd-daemon(3))."""
-    print(f"<{_LEVELS.get(severity, 6)}>{text}", file=sys.stderr, flush=True)
-
-
 class Guardd:
     """The daemon. `make_io` makes what stands between it and the disk; a lab puts its trouble there."""
 
     def __init__(self, run: str, reset: str, make_io: Callable[[], BlockIo | None] = lambda: None) -> None:
-        self._run_directory, self._reset, self._make_io = run, reset, make_io
+        self._reset, self._make_io = reset, make_io
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._memory = MemoryFile(f"{run}/{MEMORY}")
         self._emergency = Emergency(self._wake)
         self._swept = 0
+        self._sweep_asked: tuple[int, int | None] = (0, None)
         self._guard: Guard | None = None
         self._setup: Setup | None = None
         self._next_setup: Setup | None = None
         self._belongings: tuple[Belonging, ...] = ()
         self._disk: DiskThread | None = None
         self._writing: tuple[Slot, Slot] | None = None
-        self._watchdog: Watchdog | None = None
-        self._daemon: socket.socket | None = None
-        self._daemon_life: int | None = None
+        self._leash = Leash()
         self._kept = False
         self._ended = False
+        self._for_good = False
+        self._makes_way = False
         self._waiting: deque[GuardEvent] = deque()
         self._busy = False
-        self._door = self._open_door()
+        self._partner = Partner(f"{run}/{SOCKET}")
         self._signals, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wakeup)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
 
-    def run(self) -> None:
-        """Go on from a predecessor in this boot, if there was one; then serve until told to end."""
+    def run(self) -> int:
+        """Go on from a predecessor in this boot, if there was one; serve until told to end; return the status."""
         self._take_over()
         systemd.notify("READY=1")
         while not self._ended:
             self._serve()
-        if self._disk is not None:
-            self._disk.close()
+        return EX_FOR_GOOD if self._for_good else 0
 
     # --- beginning --------------------------------------------------------------------------------------------------
 
-    def _open_door(self) -> socket.socket:
-        place = f"{self._run_directory}/{SOCKET}"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(place)  # noqa: PTH108 - the guard loads no pathlib
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-        before = os.umask(0o177)
-        door.bind(place)
-        os.umask(before)
-        door.listen(4)
-        return door
-
     def _take_over(self) -> None:
-        descriptor = systemd.kept()
-        if descriptor is not None:
-            self._watchdog = adopted(descriptor)
+        self._leash.adopt()
         left = self._memory.load()
         if left is None:
-            return
+            return  # a watchdog without memory is not fed: who cannot tell what runs must not keep it running
         self._belongings = left.belongings
         log("info", say("a guard in this boot left what it protected: going on from there"))
         self._begin(left.setup, left)
+        state = self._guard.state if self._guard is not None else None
+        if state and state.armed and not self._leash.held and state.lease not in (Lease.ENDING, Lease.RESET):
+            # It died between the decision to arm and the arming, or its service manager has kept nothing.
+            self._arm(left.setup.limits.watchdog_s)
 
     def _begin(self, setup: Setup, left: Memory | None = None) -> None:
         """Serve this disk under these figures from now on."""
-        if self._disk is not None:
-            self._disk.close()
         try:
-            with open(setup.key_file, encoding="ascii") as file:  # noqa: PTH123
+            with open(setup.key_file, encoding="ascii") as file:  # noqa: PTH123 - the guard loads no pathlib
                 key = disk_key(bytes.fromhex(file.read().strip()))
         except (OSError, ValueError) as problem:
             log("error", say("{path} cannot be read: {reason}", path=setup.key_file, reason=str(problem)))
+            self._next_setup = setup
             return
+        if self._disk is not None:
+            self._disk.close()
         self._setup = setup
         disk = QuorumDisk(setup.device, setup.cluster_id, setup.node, key, self._make_io())
         self._disk = DiskThread(disk, self._wake)
@@ -173,8 +159,6 @@ class Guardd:
             now=stamp(),
             saved=left.saved if left else None,
         )
-        if self._watchdog is not None and left is None:
-            self._disarm()
         self._happen(Woken(stamp()))
 
     # --- events -----------------------------------------------------------------------------------------------------
@@ -182,32 +166,59 @@ class Guardd:
     def _serve(self) -> None:
         wait_s = IDLE_S if self._guard is None else min(IDLE_S, self._guard.wake_in_s(stamp()))
         poller = select.poll()
-        sources = [self._door.fileno(), self._wake, self._signals]
-        if self._daemon is not None:
-            sources.append(self._daemon.fileno())
-        if self._daemon_life is not None:
-            sources.append(self._daemon_life)
-        for source in sources:
+        for source in (self._wake, self._signals, *self._partner.descriptors()):
             poller.register(source, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poller.poll(wait_s * 1000)}
-        if self._signals in ready and os.read(self._signals, 64):
-            self._shut_down()
+        ready = {found for found, _ in poller.poll(min(wait_s, self._leash.feed_every_s or wait_s) * 1000)}
+        if self._signals in ready:
+            self._read_signals()
         if self._wake in ready:
             self._read_threads()
-        if self._daemon is not None and self._daemon.fileno() in ready:
-            self._read_daemon(self._daemon)
-        if self._daemon_life is not None and self._daemon_life in ready:
-            self._daemon_died()
-        if self._door.fileno() in ready:
-            self._accept()
+        for message in self._partner.said(ready):
+            self._take(message)
+        if self._partner.died(ready):
+            self._happen(DaemonEnded(stamp()))
+        if self._partner.came(ready) or self._partner.missed:
+            self._introduce()
         if not ready or self._guard is None or self._guard.wake_in_s(stamp()) <= WAKE_LEAST_S:
             self._happen(Woken(stamp()))
+        if self._leash.feed_every_s is not None:
+            self._leash.feed()
 
-    def _shut_down(self) -> None:
+    def _introduce(self) -> None:
+        if self._guard is not None:
+            self._partner.tell(ViewMessage(self._guard.state.view))
+
+    def _read_signals(self) -> None:
+        """TERM makes way for a successor; INT, which the unit sends when the machine goes down, ends for good."""
+        for_good = signal.SIGTERM not in os.read(self._signals, 64)
+        if for_good and self._holds() and self._partner.here:
+            log("warning", say("not ended: servhad is here, and what it runs is protected"))
+            return
+        self._for_good = for_good
         if self._guard is None:
             self._ended = True
-        else:
+        elif not self._holds():
             self._happen(ShutDown(stamp()))
+        elif for_good:
+            log(
+                "warning",
+                say("what servhad left running is stopped, because nobody will protect it any more"),
+            )
+            self._sweep_asked = (self._emergency.order(self._belongings), None)
+        else:
+            self._makes_way = True
+            self._make_way()
+
+    def _make_way(self) -> None:
+        """End for the successor once no round is under way: a process inside a disk that hangs cannot end."""
+        if self._makes_way and self._guard is not None:
+            if self._guard.state.reading:
+                log("info", say("it ends when the quorum disk has answered"))
+            else:
+                self._happen(ShutDown(stamp()))
+
+    def _holds(self) -> bool:
+        return self._guard is not None and self._guard.saved() is not None
 
     def _read_threads(self) -> None:
         os.eventfd_read(self._wake)
@@ -227,44 +238,26 @@ class Guardd:
                     trouble=result.trouble,
                 )
             )
+        self._make_way()
         if self._emergency.done > self._swept:
             self._swept = self._emergency.done
-            self._happen(AllStopped(stamp(), self._swept))
+            self._all_stopped()
 
-    def _accept(self) -> None:
-        """Let servhad in; a new one takes the place of the old, whose process may be dead or may linger."""
-        with contextlib.suppress(OSError):
-            line, _ = self._door.accept()
-            pid, uid, _ = _CREDENTIALS.unpack(
-                line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-            )
-            if uid != 0:
-                line.close()
-                return
-            self._part_from_daemon()
-            if self._daemon_life is not None:
-                os.close(self._daemon_life)
-            line.setblocking(False)  # noqa: FBT003  it takes no keyword
-            self._daemon = line
-            self._daemon_life = os.pidfd_open(pid)
-            if self._guard is not None:
-                self._send(encode(ViewMessage(self._guard.state.view)))
+    def _all_stopped(self) -> None:
+        order, sweep = self._sweep_asked
+        if order != self._swept:
+            return
+        if sweep is not None:
+            self._happen(AllStopped(stamp(), sweep))
+        elif self._guard is not None and not self._partner.here:
+            # servhad is dead, and all it ran was looked for and is gone: just what it would say itself.
+            now, state = stamp(), self._guard.state
+            trees = tuple(TreeAsked(t.id, Asked.OFF, t.ownership, t.rank) for t in state.trees)
+            self._happen(AskedBy(now, replace(state.asking or Asking(), trees=trees)))
+            self._happen(ShutDown(stamp()))
 
-    def _read_daemon(self, line: socket.socket) -> None:
-        while line is self._daemon:
-            try:
-                datagram = line.recv(SIZE_MAX)
-            except BlockingIOError:
-                return
-            except OSError:
-                datagram = b""
-            if not datagram:
-                self._part_from_daemon()
-                return
-            self._take(datagram)
-
-    def _take(self, datagram: bytes) -> None:
-        match decode(datagram):
+    def _take(self, message: Message) -> None:
+        match message:
             case SetupMessage(setup=setup):
                 self._adapt(setup)
             case BelongingsMessage(belongings=belongings):
@@ -275,34 +268,36 @@ class Guardd:
                 self._happen(PingHeard(stamp(), generation, token))
             case RenewalMessage(generation=generation, pinged=pinged):
                 self._happen(PromiseHeard(stamp(), generation, pinged))
-            case Unreadable(reason=reason):
-                log("warning", say("a message of servhad cannot be read: {reason}", reason=reason))
+            case _:
+                log(
+                    "warning",
+                    say("a message of servhad cannot be read: {reason}", reason="it is the guard's own"),
+                )
+        self._change_disk()
 
     def _adapt(self, setup: Setup) -> None:
         """Take another configuration: new figures at once, another disk only when nothing is held on this one."""
         self._next_setup = None
         if setup == self._setup:
             return
-        if self._guard is None or self._setup is None or self._guard.saved() is None:
+        if self._guard is None or self._setup is None or not self._holds():
             self._begin(setup)
-        elif setup.device == self._setup.device and setup.node == self._setup.node:
+        elif (setup.device, setup.node, setup.cluster_id) == (
+            self._setup.device,
+            self._setup.node,
+            self._setup.cluster_id,
+        ):
             self._setup = setup
             self._happen(LimitsChanged(stamp(), setup.limits))
         else:
             log("warning", say("another quorum disk is used once nothing is held on the present one"))
             self._next_setup = setup
 
-    def _part_from_daemon(self) -> None:
-        if self._daemon is not None:
-            self._daemon.close()
-            self._daemon = None
-
-    def _daemon_died(self) -> None:
-        if self._daemon_life is not None:
-            os.close(self._daemon_life)
-            self._daemon_life = None
-        self._part_from_daemon()
-        self._happen(DaemonEnded(stamp()))
+    def _change_disk(self) -> None:
+        """Begin with a configuration that had to wait: for its key, or for the trees held on another disk."""
+        if self._next_setup is not None and not self._holds() and not self._busy:
+            setup, self._next_setup = self._next_setup, None
+            self._begin(setup)
 
     # --- effects ----------------------------------------------------------------------------------------------------
 
@@ -320,14 +315,14 @@ class Guardd:
                 self._carry_out(effect)
         self._waiting.clear()
         self._busy = False
-        self._change_disk()
+        self._let_stray_watchdog_go()
 
-    def _change_disk(self) -> None:
-        if self._guard is None:
+    def _let_stray_watchdog_go(self) -> None:
+        """Let go what a predecessor armed and no memory explains, once the disk has said that nothing is held."""
+        if self._guard is None or not self._leash.held or self._leash.feed_every_s is not None:
             return
-        if self._next_setup is not None and self._guard.saved() is None:
-            setup, self._next_setup = self._next_setup, None
-            self._begin(setup)
+        if self._guard.state.lease is Lease.FREE and not self._guard.state.armed:
+            self._leash.let_go()
 
     def _carry_out(self, effect: GuardEffect) -> None:
         match effect:
@@ -336,24 +331,30 @@ class Guardd:
             case ArmWatchdog(timeout_s=timeout_s):
                 self._arm(timeout_s)
             case FeedWatchdog():
-                self._feed()
+                self._leash.feed()
             case DisarmWatchdog():
-                self._disarm()
+                self._leash.let_go()
             case GivePromise(generation=generation, token=token):
-                self._send(encode(PromiseMessage(generation, token)))
+                self._partner.tell(PromiseMessage(generation, token))
             case EmergencyStop(because=because, sweep=sweep, kill_daemon=kill_daemon):
                 log("error", say("emergency stop: {because}", because=because))
-                self._emergency.order(sweep, self._belongings)
-                if kill_daemon:
-                    self._kill_daemon()
+                self._sweep_asked = (self._emergency.order(self._belongings), sweep)
+                if kill_daemon and self._partner.here:
+                    log(
+                        "error", say("servhad does not answer and is killed: nothing may be started any more")
+                    )
+                    self._partner.kill()
             case ResetNode(because=because):
                 self._reset_node(because)
             case Tell(view=view):
-                self._send(encode(ViewMessage(view)))
+                self._partner.tell(ViewMessage(view))
             case Log(severity=severity, text=text):
                 log(severity, text)
             case Ended(held=held):
-                self._end(held=held)
+                if not held:
+                    self._leash.let_go()
+                    self._memory.clear()
+                self._ended = True
             case _:
                 assert_never(effect)
 
@@ -369,57 +370,14 @@ class Guardd:
         self._disk.begin(shown)
 
     def _arm(self, timeout_s: float) -> None:
-        name, kept_s = "", 0.0
-        try:
-            if self._watchdog is None and self._setup is not None and self._setup.watchdog:
-                self._watchdog = open_watchdog(self._setup.watchdog)
-            if self._watchdog is not None:
-                kept_s = self._watchdog.set_timeout(timeout_s)
-                name = self._watchdog.name
-                self._watchdog.feed()
-                systemd.keep(self._watchdog.fileno())
-        except (OSError, ValueError) as problem:
-            self._watchdog = None
-            log("warning", say("there is no usable watchdog: {reason}", reason=str(problem)))
+        name, kept_s = self._leash.arm(self._setup.watchdog if self._setup is not None else "", timeout_s)
         self._happen(WatchdogTold(stamp(), name, kept_s))
-
-    def _feed(self) -> None:
-        if self._watchdog is not None:
-            try:
-                self._watchdog.feed()
-            except OSError as problem:
-                log("error", say("the watchdog cannot be fed: {reason}", reason=str(problem)))
-
-    def _disarm(self) -> None:
-        if self._watchdog is not None:
-            with contextlib.suppress(OSError):
-                self._watchdog.disarm()
-            self._watchdog = None
-            systemd.forget()
-
-    def _kill_daemon(self) -> None:
-        if self._daemon_life is None:
-            return
-        log("error", say("servhad does not answer and is killed: nothing may be started any more"))
-        with contextlib.suppress(OSError):
-            signal.pidfd_send_signal(self._daemon_life, signal.SIGKILL)
 
     def _reset_node(self, because: Text) -> None:
         log("error", say("resetting the machine: {because}", because=because))
         with contextlib.suppress(OSError):
             trigger = os.open(self._reset, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.write(trigger, b"b")
-
-    def _end(self, *, held: bool) -> None:
-        if not held:
-            self._disarm()
-            self._memory.clear()
-        self._ended = True
-
-    def _send(self, datagram: bytes) -> None:
-        if self._daemon is not None:
-            with contextlib.suppress(OSError):  # what it missed it is told again
-                self._daemon.send(datagram)
 
     def _remember(self) -> None:
         saved = self._guard.saved() if self._guard is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import gc
 import os
 import sys
@@ -17,7 +18,8 @@ from collections.abc import Callable
 import servha
 from servha.arbiters.quorum_disk import BlockIo
 from servha.core.words import say
-from servha.guard.loop import Guardd, log
+from servha.guard.journal import log, never_wait
+from servha.guard.loop import Guardd
 
 RUN = "/run/servha"
 RESET = "/proc/sysrq-trigger"
@@ -54,9 +56,23 @@ def main(make_io: Callable[[], BlockIo | None] = lambda: None) -> int:
         return 77
     os.umask(0o077)
     os.makedirs(run, mode=0o711, exist_ok=True)  # noqa: PTH103 - the guard loads no pathlib
+    if not _only_one(run):
+        print(say("another servha-guardd serves {directory}", directory=run), file=sys.stderr)
+        return 75
+    never_wait()
     harden()
-    Guardd(run, reset, make_io).run()
-    return 0
+    status = Guardd(run, reset, make_io).run()
+    os._exit(status)  # nothing is left to do, and a thread inside a disk that hangs must not be waited for
+
+
+def _only_one(run: str) -> bool:
+    """Return whether no other guard serves this directory; it stays so until this process has ended."""
+    lock = os.open(f"{run}/guard.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def harden() -> None:

@@ -12,7 +12,7 @@ _FIRST = 3
 
 
 def notify(words: str, descriptor: int | None = None) -> None:
-    """Send `words` (and a descriptor) to the service manager; nothing where there is none."""
+    """Send `words` (and a descriptor) to the service manager; nothing where there is none, or where it is stuck."""
     place = os.environ.get("NOTIFY_SOCKET", "")
     if not place:
         return
@@ -21,7 +21,7 @@ def notify(words: str, descriptor: int | None = None) -> None:
     if descriptor is not None:
         rights.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor])))
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-        line.sendmsg([words.encode()], rights, 0, address)
+        line.sendmsg([words.encode()], rights, socket.MSG_DONTWAIT, address)
 
 
 def keep(descriptor: int) -> None:

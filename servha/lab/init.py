@@ -62,6 +62,7 @@ class Init:
             dues = [service.due_at for service in self.services.values() if service.due_at is not None]
             wait_s = max(0.0, min(dues) - time.monotonic()) if dues else None
             if self._shutdown_at is not None:
+                self._stop_next()
                 wait_s = min(wait_s or 0.1, 0.1)
             for key, _ in self._selector.select(wait_s):
                 key.data()
@@ -82,7 +83,13 @@ class Init:
         if {signal.SIGTERM, signal.SIGINT} & set(numbers) and self._shutdown_at is None:
             self.journal.own("shutting down")
             self._shutdown_at = time.monotonic()
-            for service in self.services.values():
+            self._stop_next()
+
+    def _stop_next(self) -> None:
+        """Stop everything that waits for nobody, or whose turn has come."""
+        for service in self.services.values():
+            before = self.services.get(service.unit.stopped_after)
+            if before is None or before.state is State.INACTIVE:
                 service.stop()
 
     def _reap(self) -> None:
@@ -155,6 +162,8 @@ class Init:
             case "start":
                 service.start()
                 return State.ACTIVE
+            case "stop" if service.unit.refuses_stop:
+                return {"problem": "it refuses to be stopped by hand"}
             case "stop":
                 service.stop()
                 return State.INACTIVE

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -53,7 +54,14 @@ def daemons() -> list[Unit]:
     """Return the product's own services, from the environment that runs this."""
     guard = [sys.executable, "-m", "servha.lab.guardd", "--reset", str(RESET)]
     return [
-        Unit("servha-guardd", guard, restart_s=0.02),
+        Unit(
+            "servha-guardd",
+            guard,
+            restart_s=0.02,
+            stop_signal=signal.SIGINT,
+            stopped_after="servhad",
+            refuses_stop=True,
+        ),
         Unit("servhad", [f"{sys.prefix}/bin/servhad"], watchdog_s=2.0, stop_limit_s=1800.0),
     ]
 

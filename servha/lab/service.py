@@ -34,6 +34,9 @@ class Unit:
     abort_limit_s: float = 2.0
     stays_ended_after: tuple[int, ...] = (200,)  # RestartPreventExitStatus
     environment: dict[str, str] = field(default_factory=dict)
+    stop_signal: int = signal.SIGTERM  # KillSignal: when it is to stay ended
+    stopped_after: str = ""  # the service that is stopped before it at shutdown (Before=)
+    refuses_stop: bool = False  # RefuseManualStop
 
 
 class State(StrEnum):
@@ -76,7 +79,7 @@ class Service:
                 if again:
                     self._spawn()
             case State.ACTIVATING | State.ACTIVE:
-                self._end_with(signal.SIGTERM, self.unit.stop_limit_s)
+                self._end_with(signal.SIGTERM if again else self.unit.stop_signal, self.unit.stop_limit_s)
             case State.DEACTIVATING:
                 pass
 

@@ -14,7 +14,7 @@ from servha.cli import exits
 from servha.cli.grammar import Place
 from servha.cli.screen import Screen
 from servha.cli.simulate import given_of
-from servha.core.words import Text, say
+from servha.core.words import say
 from servha.wire.rpc import text_as_json
 
 if TYPE_CHECKING:
@@ -84,8 +84,16 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
             }
         )
         return exits.FAILED if found else exits.OK
-    for one in found:
+    for one in (f for f in found if f.remedy.template):
         _show(one, screen)
+        screen.line(say("it ends well with {change}", change=one.remedy), indent=4)
+    helpless = [f for f in found if not f.remedy.template]
+    if helpless:
+        screen.line(
+            say("Sequences that end the same with every change that was tried: {count}", count=len(helpless))
+        )
+    for one in helpless:
+        _show(one, screen, indent=2)
     if not found:
         screen.line(
             say("None of {total} sequences ends with two nodes running a tree, or none.", total=total),
@@ -94,17 +102,11 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     return exits.FAILED if found else exits.OK
 
 
-def _show(one: Found, screen: Screen) -> None:
+def _show(one: Found, screen: Screen, *, indent: int = 0) -> None:
     from servha.sim.prove import End  # noqa: PLC0415
 
     if one.end is End.TWO:
-        screen.line(say("{faults}: two nodes run {tree}", faults=one.commands, tree=one.tree), mood="bad")
+        said, mood = say("{faults}: two nodes run {tree}", faults=one.commands, tree=one.tree), "bad"
     else:
-        screen.line(say("{faults}: nobody runs {tree}", faults=one.commands, tree=one.tree), mood="warn")
-    screen.line(_remedy(one), indent=4)
-
-
-def _remedy(one: Found) -> Text:
-    if one.remedy.template:
-        return say("it ends well with {change}", change=one.remedy)
-    return say("it ends the same with every change that was tried")
+        said, mood = say("{faults}: nobody runs {tree}", faults=one.commands, tree=one.tree), "warn"
+    screen.line(said, mood=mood, indent=indent)

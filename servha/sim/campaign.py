@@ -27,6 +27,9 @@ CAMPAIGN_LEAST_S = 90.0
 REST_S = 20.0
 """Beyond two first start delays: what a mended cluster may take to come to rest, with starts and back-offs."""
 
+CONTACT_S = 5.0
+"""What two mended nodes take to hear each other, before anything is ordered."""
+
 WAITS_S = (0.01, 0.05, 0.1, 0.3, 0.33, 0.5, 1.0, 3.0, 5.0, 7.0, 15.0)
 
 BRISK = Timing(
@@ -97,14 +100,14 @@ def campaign(seed: int, scenario: Scenario | None = None) -> Outcome:
     timing = world.machines["node1"].cluster.timing
     rest_s = 2 * timing.first_start_s + REST_S
     end_s = world.now_s + max(CAMPAIGN_LEAST_S, CAMPAIGN_S * timing.lease_ms / PROFILES["manual"].lease_ms)
-    faults_end_s = end_s - rest_s - 5.0 if outcome.aim is Aim.LIVENESS else end_s
+    faults_end_s = end_s - rest_s - CONTACT_S if outcome.aim is Aim.LIVENESS else end_s
     while world.now_s < faults_end_s:
         world.run(chance.choice(WAITS_S))
         at_s = world.now_s
         outcome.faults.append(f"{at_s:9.3f}  {faults.one()}")
     if outcome.aim is Aim.LIVENESS:
-        _mend(world, faults, outcome, end_s - rest_s)
-        world.run(end_s - world.now_s)
+        _mend(world, faults, outcome)
+        world.run(rest_s)
         _judge_liveness(world, outcome)
     return _finished(world, outcome)
 
@@ -120,16 +123,16 @@ def unleased(seed: int, *, profile: str = "fast") -> Outcome:
     for _ in range(UNLEASED_FAULT_COUNT):
         world.run(chance.choice((*WAITS_S[:8], 15.0)))
         outcome.faults.append(f"{world.now_s:9.3f}  {faults.one()}")
-    _mend(world, faults, outcome, world.now_s + 5.0)
+    _mend(world, faults, outcome)
     world.run(UNLEASED_HEAL_S)
     _judge_liveness(world, outcome)
     return _finished(world, outcome)
 
 
-def _mend(world: World, faults: Faults, outcome: Outcome, until_s: float) -> None:
+def _mend(world: World, faults: Faults, outcome: Outcome) -> None:
     faults.mend()
     outcome.faults.append(f"{world.now_s:9.3f}  everything is mended")
-    world.run(max(0.0, until_s - world.now_s))
+    world.run(CONTACT_S)
     faults.run_everything()
     outcome.faults.append(f"{world.now_s:9.3f}  every tree is ordered to run")
 

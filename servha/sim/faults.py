@@ -31,6 +31,7 @@ class Faults:
         self._world = scenario.world
         self._chance = chance
         self._lasting = lasting
+        self._over = False
         for access in self._world.disk.access:
             access.lands = 0.5
         self.nodes = scenario.nodes
@@ -80,8 +81,10 @@ class Faults:
         return self._chance.choice(self.kinds)(self._chance.choice(self.nodes))
 
     def mend(self) -> None:
-        """Mend everything that was broken, switch everything on."""
-        world = self._world
+        """Mend everything that was broken, switch everything on; what was still to come does not come."""
+        world, self._over = self._world, True
+        for guard in world.guards.values():
+            guard.stalls = guard.dies_after = None
         world.network.heal()
         world.network.delay_s, world.network.jitter_s = 0.001, 0.0
         world.behaviour.clear()
@@ -101,6 +104,15 @@ class Faults:
         awake = [n for n in self.nodes if self._world.engine(n) and not self._world.daemons[n].paused]
         for spec in self._world.machines[self.nodes[0]].cluster.trees:
             self._give(awake[0] if awake else self.nodes[0], spec.name, Goal.RUN, "")
+
+    def _later(self, wait_s: float, act: Callable[[], object]) -> None:
+        """Do `act` after a while, unless everything is mended by then."""
+
+        def due() -> None:
+            if not self._over:
+                act()
+
+        self._world.later(wait_s, due)
 
     # --- power and processes ----------------------------------------------------------------------------------
 
@@ -159,7 +171,7 @@ class Faults:
         world.pause(node, *which)
         if self._chance.random() < 0.7:
             later_s = self._chance.choice((0.05, 0.3, 0.9, 1.1, 2.0, 4.5, 8.0))
-            world.later(later_s, lambda: world.resume(node, *which))
+            self._later(later_s, lambda: world.resume(node, *which))
             return f"pause {node} {' '.join(which)} for {later_s} s"
         return f"pause {node} {' '.join(which)}"
 
@@ -289,12 +301,12 @@ class Faults:
         stumbles_s = max(0.0, chance.gauss(limits.keep_s(), limits.watchdog_s))
         stall = (chance.randrange(2), chance.uniform(0.1, 3.0))
         guard = world.guards[node]
-        world.later(stumbles_s, lambda: setattr(guard, "stalls", stall))
+        self._later(stumbles_s, lambda: setattr(guard, "stalls", stall))
         back_s = max(0.1, chance.gauss(limits.take_s, 2.0))
-        world.later(back_s, lambda: world.disk.set(machine.number, Condition.OK))
+        self._later(back_s, lambda: world.disk.set(machine.number, Condition.OK))
         if chance.random() < 0.5:
             links_s = max(0.1, chance.gauss(limits.take_s, 2.0))
-            world.later(links_s, world.network.cut.clear)
+            self._later(links_s, world.network.cut.clear)
         return f"squeeze {node}: disk {how} for {back_s:.3f} s, stumbles at {stumbles_s:.3f} s for {stall[1]:.3f} s"
 
     def _race(self, node: str) -> str:
@@ -308,7 +320,7 @@ class Faults:
             world.power_off(one)
         world.network.cut |= {(link, n) for link in self._scenario.links for n in self.nodes}
         for one in self.nodes:
-            world.later(0.5 + chance.uniform(0.0, 0.05), partial(world.boot, one))
+            self._later(0.5 + chance.uniform(0.0, 0.05), partial(world.boot, one))
         return "both start at once, with no link"
 
     # --- resources and orders -----------------------------------------------------------------------------------

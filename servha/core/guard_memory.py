@@ -50,7 +50,8 @@ def begin(node: int, boot_id: str, limits: Limits, now: Stamp, saved: Saved | No
         former_limits=saved.slot.limits if saved.slot.limits != limits else None,
         basis=saved.basis,
         trees=saved.trees,
-        asking=saved.asking,
+        # Views are counted anew, so what servhad has seen of the predecessor's says nothing about ours.
+        asking=replace(saved.asking, seen=0) if saved.asking else None,
         asked_at=now,
         watchdog=saved.watchdog,
         watchdog_s=saved.watchdog_s,

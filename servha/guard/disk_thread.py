@@ -7,34 +7,61 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
+from dataclasses import replace
 
 from servha.arbiters.quorum_disk import QuorumDisk, RoundResult
+from servha.core.clocks import Stamp
+from servha.core.guard_model import RoundEnded
 from servha.core.register import Slot
 
 
 class DiskThread:
     """One disk and its thread. `wake` is the eventfd that says a result is there."""
 
-    def __init__(self, disk: QuorumDisk, wake: int) -> None:
+    def __init__(self, disk: QuorumDisk, wake: int, *, host: str, version: str) -> None:
+        """`host` and `version` go into the slot for people to read."""
         self._disk = disk
         self._wake = wake
+        self._host, self._version = host, version
         self._orders: deque[Slot | None] = deque()
         self._ordered = threading.Semaphore(0)
         self._results: deque[RoundResult] = deque()
+        self._writing: tuple[Slot, Slot] | None = None
         self._ended = False
         threading.Thread(target=self._run, name="quorum-disk", daemon=True).start()
 
     def begin(self, slot: Slot | None) -> None:
         """Begin a round; the one before has ended."""
+        self._writing = None
+        if slot is not None:
+            shown = replace(slot, host=self._host, version=self._version, written_at=time.time_ns())
+            self._writing = (slot, shown)
+            slot = shown
         self._orders.append(slot)
         self._ordered.release()
 
-    def results(self) -> list[RoundResult]:
-        """Return the results that have come in."""
+    def ended(self, now: Stamp) -> list[RoundEnded]:
+        """Return what has come in, as it is handled at `now`."""
         found = []
         while self._results:
-            found.append(self._results.popleft())
+            result = self._results.popleft()
+            own = result.own
+            if self._writing is not None and own == self._writing[1]:
+                own = self._writing[0]  # what was asked to be written, without what is only for people
+            found.append(
+                RoundEnded(
+                    now,
+                    read=result.read,
+                    own=own,
+                    own_blank=result.own_blank,
+                    peer=result.peer,
+                    peer_mark=result.peer_mark,
+                    peer_blank=result.peer_blank,
+                    trouble=result.trouble,
+                )
+            )
         return found
 
     def close(self) -> None:

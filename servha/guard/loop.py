@@ -37,7 +37,6 @@ from servha.core.guard_model import (
     PingHeard,
     PromiseHeard,
     ResetNode,
-    RoundEnded,
     ShutDown,
     Tell,
     TreeAsked,
@@ -46,7 +45,6 @@ from servha.core.guard_model import (
     WriteRound,
 )
 from servha.core.lease import Asked, Lease
-from servha.core.register import Slot
 from servha.core.words import Text, say
 from servha.guard import systemd
 from servha.guard.disk_thread import DiskThread
@@ -72,6 +70,9 @@ from servha.wire.keys import disk_key
 SOCKET: Final = "guard.sock"
 MEMORY: Final = "guard.state"
 IDLE_S: Final = 5.0
+ALONE_S: Final = 3.0
+"""How long a guard that holds nothing keeps the disk after servhad has ended; a restart of servhad is shorter."""
+
 EX_FOR_GOOD: Final = 200
 """Ended by INT; the unit names this status as one after which it is not started again."""
 
@@ -100,12 +101,12 @@ class Guardd:
         self._next_setup: Setup | None = None
         self._belongings: tuple[Belonging, ...] = ()
         self._disk: DiskThread | None = None
-        self._writing: tuple[Slot, Slot] | None = None
         self._leash = Leash()
         self._kept = False
         self._ended = False
-        self._for_good = False
+        self._for_good = self._told_to_end = False
         self._makes_way = False
+        self._alone_since_s: float | None = None
         self._waiting: deque[GuardEvent] = deque()
         self._busy = False
         self._partner = Partner(f"{run}/{SOCKET}")
@@ -150,8 +151,7 @@ class Guardd:
             self._disk.close()
         self._setup = setup
         disk = QuorumDisk(setup.device, setup.cluster_id, setup.node, key, self._make_io())
-        self._disk = DiskThread(disk, self._wake)
-        self._writing = None
+        self._disk = DiskThread(disk, self._wake, host=setup.host, version=setup.version)
         self._guard = Guard(
             node=setup.node,
             boot_id=_boot_id(),
@@ -183,6 +183,23 @@ class Guardd:
             self._happen(Woken(stamp()))
         if self._leash.feed_every_s is not None:
             self._leash.feed()
+        self._retire_when_alone()
+
+    def _retire_when_alone(self) -> None:
+        """Give the disk free when servhad has ended and nothing is held: it may be labelled anew, or measured."""
+        if self._partner.here or self._guard is None or self._holds():
+            self._alone_since_s = None
+        elif self._alone_since_s is None:
+            self._alone_since_s = time.monotonic()
+        elif time.monotonic() >= self._alone_since_s + ALONE_S and not self._guard.state.shutting_down:
+            self._happen(ShutDown(stamp()))
+
+    def _retire(self) -> None:
+        log("info", say("servhad has ended and nothing is held: the quorum disk is let go"))
+        if self._disk is not None:
+            self._disk.close()
+        self._next_setup = self._setup if self._partner.here else None  # it came back a moment ago
+        self._guard = self._disk = self._setup = self._alone_since_s = None
 
     def _introduce(self) -> None:
         if self._guard is not None:
@@ -194,7 +211,7 @@ class Guardd:
         if for_good and self._holds() and self._partner.here:
             log("warning", say("not ended: servhad is here, and what it runs is protected"))
             return
-        self._for_good = for_good
+        self._for_good, self._told_to_end = for_good, True
         if self._guard is None:
             self._ended = True
         elif not self._holds():
@@ -222,22 +239,8 @@ class Guardd:
 
     def _read_threads(self) -> None:
         os.eventfd_read(self._wake)
-        for result in self._disk.results() if self._disk is not None else ():
-            own, written = result.own, self._writing
-            if written is not None and own == written[1]:
-                own = written[0]  # what the core asked to write, without what is only for people
-            self._happen(
-                RoundEnded(
-                    stamp(),
-                    read=result.read,
-                    own=own,
-                    own_blank=result.own_blank,
-                    peer=result.peer,
-                    peer_mark=result.peer_mark,
-                    peer_blank=result.peer_blank,
-                    trouble=result.trouble,
-                )
-            )
+        for event in self._disk.ended(stamp()) if self._disk is not None else ():
+            self._happen(event)
         self._make_way()
         if self._emergency.done > self._swept:
             self._swept = self._emergency.done
@@ -327,7 +330,8 @@ class Guardd:
     def _carry_out(self, effect: GuardEffect) -> None:
         match effect:
             case WriteRound(slot=slot):
-                self._begin_round(slot)
+                assert self._disk is not None
+                self._disk.begin(slot)
             case ArmWatchdog(timeout_s=timeout_s):
                 self._arm(timeout_s)
             case FeedWatchdog():
@@ -354,20 +358,12 @@ class Guardd:
                 if not held:
                     self._leash.let_go()
                     self._memory.clear()
-                self._ended = True
+                if self._alone_since_s is not None and not self._told_to_end:
+                    self._retire()
+                else:
+                    self._ended = True
             case _:
                 assert_never(effect)
-
-    def _begin_round(self, slot: Slot | None) -> None:
-        assert self._disk is not None
-        assert self._setup is not None
-        if slot is None:
-            self._writing = None
-            self._disk.begin(None)
-            return
-        shown = replace(slot, host=self._setup.host, version=self._setup.version, written_at=time.time_ns())
-        self._writing = (slot, shown)
-        self._disk.begin(shown)
 
     def _arm(self, timeout_s: float) -> None:
         name, kept_s = self._leash.arm(self._setup.watchdog if self._setup is not None else "", timeout_s)

@@ -212,3 +212,19 @@ def test_a_node_that_shuts_down_gives_back_what_a_dead_servhad_left_and_is_not_r
     slot = slot_of(guarded.lab, 0)
     assert slot is not None
     assert (slot.tree(TREE).entry, slot.flags.shut_down) == (Entry.RELEASED, True)
+
+
+def test_the_disk_is_free_once_servhad_has_ended_and_nothing_is_held(guarded: Guarded) -> None:
+    guarded.speaker.await_view(lambda v: v.lease is Lease.FREE, "free")
+    (device,) = {guarded.node.run("readlink", "-f", "/dev/servha/quorum").stdout.strip()}
+    alone = ["python3", "-c", f"import os; os.open('{device}', os.O_RDWR | os.O_EXCL)"]
+    assert guarded.node.run(*alone, check=False).returncode != 0
+    guarded.speaker.end()
+    assert eventually(lambda: guarded.node.run(*alone, check=False).returncode == 0)
+    slot = slot_of(guarded.lab, 0)
+    assert slot is not None
+    assert slot.flags.shut_down
+    guarded.speaker = Speaker.start(guarded.lab, guarded.node)
+    guarded.speaker.introduce()
+    guarded.speaker.hold()
+    lives_on(guarded, guarded.boot, for_s=W_S)

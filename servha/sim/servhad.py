@@ -295,6 +295,9 @@ class Servhad(Process):
         if datagram.incarnation in lives[:-1]:
             return
         if not lives or lives[-1] != datagram.incarnation:
+            sender = self.world.daemons[self.machine.cluster.peer]
+            if sender.incarnation != datagram.incarnation:
+                return  # a life that has ended cannot answer for itself, and a new one is only met by an answer
             lives.append(datagram.incarnation)
         report = datagram.report
         if report is not None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 
 from servha.sim.campaign import Outcome, campaign
 
@@ -26,7 +29,7 @@ def soak(seeds: range) -> int:
     began_s, shown_s = time.monotonic(), 0.0
     bad: list[Outcome] = []
     moves = resets = excused = 0
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as executor:
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as executor, _cancelling(executor):
         for number, outcome in enumerate(executor.map(campaign, seeds, chunksize=4), 1):
             moves, resets = moves + outcome.moves, resets + outcome.resets
             excused += len(outcome.excused)
@@ -48,12 +51,23 @@ def soak(seeds: range) -> int:
     return 1 if bad else 0
 
 
+@contextmanager
+def _cancelling(executor: Executor) -> Iterator[None]:
+    """Let nothing begin any more once the caller is interrupted."""
+    try:
+        yield
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
 def main() -> int:
     """Read how many seeds, and the first."""
     parser = argparse.ArgumentParser(prog="servha.sim.soak", description=__doc__.partition("\n")[0])
     parser.add_argument("count", type=int)
     parser.add_argument("--first", type=int, default=0)
     args = parser.parse_args()
+    # Ended by a signal it still ends its workers: the executor does so on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     return soak(range(args.first, args.first + args.count))
 
 

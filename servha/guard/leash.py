@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
+from typing import Final
 
 from servha.core.words import say
 from servha.fences.watchdog import Watchdog, adopted, open_watchdog
 from servha.guard import systemd
 from servha.guard.journal import log
+
+LET_GO_WITHIN_S: Final = 0.5
+"""How long the service manager may take to close what it kept of a watchdog that was let go a moment ago."""
+_AGAIN_S: Final = 0.01
+_TAKEN: Final = frozenset({errno.EBUSY, errno.ECONNRESET, errno.EPIPE})
 
 
 class Leash:
@@ -37,10 +44,9 @@ class Leash:
             return "", 0.0
         try:
             if self._watchdog is None:
-                self._watchdog = open_watchdog(path)
-            systemd.keep(
-                self._watchdog.fileno()
-            )  # first: a guard that dies from here on has a successor to feed it
+                self._watchdog = _opened(path)
+            # First: a guard that dies from here on has a successor to feed it.
+            systemd.keep(self._watchdog.fileno())
             kept_s = self._watchdog.set_timeout(timeout_s)
             self._watchdog.feed()
         except (OSError, ValueError) as problem:
@@ -76,3 +82,15 @@ class Leash:
             log("error", say("the watchdog could not be stopped: {reason}", reason=str(problem)))
         self._watchdog = None
         systemd.forget()
+
+
+def _opened(path: str) -> Watchdog:
+    """Open it. Nothing is held yet, so the loop may stand still for the moment until it is free again."""
+    until_s = time.monotonic() + LET_GO_WITHIN_S
+    while True:
+        try:
+            return open_watchdog(path)
+        except OSError as problem:
+            if problem.errno not in _TAKEN or time.monotonic() >= until_s:
+                raise
+        time.sleep(_AGAIN_S)

@@ -63,6 +63,7 @@ class Watchdog:
 
     def serve(self) -> None:
         """Read everything that waits."""
+        self._listen()  # first: who has closed it makes room for the next
         with suppress(BlockingIOError):
             caller, _ = self._door.accept()
             if self._user:
@@ -71,6 +72,9 @@ class Watchdog:
                 caller.settimeout(0)
                 self._user, self._magic = caller, False
                 self._feed()
+                self._listen()
+
+    def _listen(self) -> None:
         while self._user:
             try:
                 message = self._user.recv(64)

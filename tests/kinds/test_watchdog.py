@@ -144,6 +144,13 @@ def test_only_one_may_have_it(played: Played, opened: Watchdog) -> None:
     assert opened.left_s() is not None
 
 
+def test_it_can_be_had_again_as_soon_as_it_was_closed(played: Played) -> None:
+    for _ in range(50):
+        device = open_watchdog(str(played.place))
+        device.feed()
+        device.disarm()
+
+
 def test_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_watchdog(str(tmp_path / "none"))

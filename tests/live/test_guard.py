@@ -13,6 +13,7 @@ from servha.core.clocks import Stamp
 from servha.core.lease import Asked, Lease, Sources
 from servha.core.register import Entry
 from servha.lab.disk_trouble import set_trouble
+from servha.lab.lab import Lab
 from servha.lab.trouble import LabError
 from servha.wire.guard_talk import PingMessage, RenewalMessage
 from tests.live.conftest import LabMaker
@@ -228,3 +229,28 @@ def test_the_disk_is_free_once_servhad_has_ended_and_nothing_is_held(guarded: Gu
     guarded.speaker.introduce()
     guarded.speaker.hold()
     lives_on(guarded, guarded.boot, for_s=W_S)
+
+
+def test_a_watchdog_that_nobody_kept_is_taken_up_again(bare_lab: Lab) -> None:
+    """As after a crash between the decision to arm and the arming, or under a manager without descriptor store."""
+    label(bare_lab)
+    node = bare_lab.node1
+    by_hand = f"echo $$ > /run/guard.pid; exec {' '.join(guard_only()[0].argv)}"
+    first = node.popen("sh", "-c", by_hand)
+    speaker = Speaker.start(bare_lab, node)
+    guarded = Guarded(bare_lab, node, speaker)
+    try:
+        speaker.introduce()
+        speaker.hold()
+        boot = guarded.boot
+        node.run("kill", "-KILL", node.read("/run/guard.pid").strip())
+        first.wait()
+        second = node.popen("sh", "-c", by_hand)
+        lives_on(guarded, boot, for_s=3 * W_S)
+        assert guarded.leased(speaker.view)
+        assert speaker.view.watchdog
+        node.run("kill", "-STOP", node.read("/run/guard.pid").strip())
+        assert eventually(lambda: "the watchdog was not fed" in guarded.console(), within_s=L_S)
+        second.wait()
+    finally:
+        speaker.end()

@@ -139,6 +139,7 @@ def running(place: Path, before: Callable[[], None] | None) -> Iterator[Running]
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
             _connect(line, place / "guard.sock")
             setup = Setup(CLUSTER, 0, str(device), str(place / "key"), LIMITS, str(witness.place))
+            line.settimeout(20)
             line.send(encode(SetupMessage(setup)))
             line.send(encode(AskingMessage(Asking((TreeAsked(1, Asked.WANT),)))))
             while not _granted(line.recv(65536)):

@@ -126,7 +126,10 @@ def _writer(node: int, watched: Watched, cluster: Here) -> Text:
 
 
 def _stop_both() -> Text:
-    return say("stop servhad and servha-guardd on both nodes first: `systemctl stop servhad servha-guardd`")
+    return say(
+        "stop the trees (`servha tree stop`), then servhad on both nodes (`systemctl stop servhad`): servha-guardd lets"
+        " go of the disk a few seconds later"
+    )
 
 
 def _refuse_if_it_carries_anything(device: BlockDevice, io: DirectIo, found: Header | Reject) -> None:

@@ -328,6 +328,7 @@ class Guard:
         peer = state.peer
         view = View(
             number=state.view.number,
+            answers=state.asking.number if state.asking else 0,
             lease=state.lease,
             because=state.because,
             otherwise=state.otherwise,

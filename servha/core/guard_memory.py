@@ -25,7 +25,8 @@ from servha.core.guard_model import (
     WatchdogTold,
     Woken,
 )
-from servha.core.lease import Lease
+from servha.core.guard_words import there_word
+from servha.core.lease import Lease, There
 from servha.core.register import NO_CLAIM, Entry, Slot
 from servha.core.timing import Limits
 from servha.core.value import replace
@@ -205,8 +206,7 @@ def _counted(state: GuardState, writing: Slot, *, challenged: bool, changed: boo
         if (carried.entry, carried.ownership) != (tree.entry, tree.ownership):
             trees.append(tree)
         elif tree.entry is Entry.WANT:
-            theirs = state.peer.tree(tree.id).entry if state.peer else Entry.NONE
-            free = not challenged and not theirs.holds and theirs is not Entry.WANT
+            free = not challenged and there_word(state, tree) is There.FREE
             trees.append(replace(tree, rounds=min(2, tree.rounds + 1) if free else 0))
         else:
             trees.append(replace(tree, rounds=min(2, tree.rounds + 1)))

@@ -31,7 +31,9 @@ class TreeAsked:
     """Whether an administrator says that the peer is off."""
     name: str = ""
     peer_holds: bool = False
-    """Whether the peer's last beat said that it holds the tree, whatever its slot says."""
+    """Whether the peer's last beat said that it holds the tree."""
+    released: int = 0
+    """The ownership number up to which the peer, heard now, says that it has stopped the tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Asking:
     seen: int = 0
     """Number of the last `View` that servhad has acted on."""
     peer: str = ""
-    """The peer's name, for sentences."""
+    number: int = 0
+    """Grows whenever something but `seen` is new; `View.answers` names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class View:
     """Whether the peer's slot changed within the time that allows to announce a takeover."""
     peer_reference_ok: bool = False
     limits_differ: bool = False
+    answers: int = 0
+    """Number of the last `Asking` that this view answers."""
 
     def entry(self, tree_id: int) -> EntryView:
         """Return what the guard says of tree `tree_id`."""
@@ -344,16 +349,13 @@ class GuardState:
     number: int = 0
     writing: Slot | None = None
     """The slot of the round that is under way."""
-    reading: bool = False
-    """Whether a round is under way at all."""
+    reading: bool = False  # whether a round is under way at all
     issued: Stamp | None = None
-    written: Slot | None = None
-    """The last slot that was read back from the disk as it had been written."""
+    written: Slot | None = None  # the last that was read back as it had been written
     rewritten: int = 0
     """How many times the own slot was written whole in this life of the guard; both copies after two."""
     round_due_s: float = 0.0
-    hurry_until_s: float = 0.0
-    """Moment by CLOCK_MONOTONIC_RAW until which rounds follow each other without pause."""
+    hurry_until_s: float = 0.0  # until then rounds follow each other without pause; by CLOCK_MONOTONIC_RAW
     disk_trouble: Text = NOTHING_SAID
     amnesia: bool = False
     intruder: bool = False
@@ -369,7 +371,7 @@ class GuardState:
     peer_mark: bytes | None = None
     peer_blank: bool = False
     peer_doubtful: bool = False
-    """Whether the last read gave no record of the peer, or one older than the newest known: `peer` is the newest."""
+    """Whether the last read gave no record of the peer, or an older one: `peer` is the newest known."""
     peer_since: Stamp | None = None
     claim: Claim = NO_CLAIM
     claim_since: Stamp | None = None
@@ -385,11 +387,9 @@ class GuardState:
     armed: bool = False
     fed_s: float = float("-inf")
     ending_since: Stamp | None = None
-    ending_view: int = 0
-    """Number of the first view that told servhad of the end of the lease."""
+    ending_view: int = 0  # the first that told servhad of the end
     sweep: int = 0
-    sweep_quiet: bool = False
-    """Whether servhad could start nothing any more when the last emergency stop was ordered."""
+    sweep_quiet: bool = False  # whether servhad could start nothing any more when it was ordered
     daemon_killed: bool = False
     all_stopped: bool = False
     shutting_down: bool = False

@@ -172,12 +172,22 @@ def there_word(state: GuardState, tree: Held) -> There:
         return There.HOLDS  # perhaps on our promise alone, and its slot does not show it
     free = There.UNREAD if state.peer_doubtful else There.FREE
     theirs = state.peer.tree(tree.id)
-    if theirs.entry.holds:
+    if theirs.entry.holds and not _released_by_word(state, asked, theirs.ownership):
         return There.HOLDS
     if theirs.entry is not Entry.WANT:
         return free
     we_first = (asked.rank, state.node) < (theirs.rank, 1 - state.node)
     return There.WANTS_AFTER if we_first else There.WANTS_FIRST
+
+
+def _released_by_word(state: GuardState, asked: TreeAsked, ownership: int) -> bool:
+    """Return whether the peer, whose slot still says that it holds the tree, is heard to say that it has stopped it.
+
+    It cannot write that, its own disk being in trouble. The number is never held again, and to get another one it
+    would have to read our slot.
+    """
+    heard = state.asking is not None and not state.asking.peer_silent
+    return heard and asked.released >= ownership > 0
 
 
 def outnumbered(state: GuardState, tree: Held) -> bool:

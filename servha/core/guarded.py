@@ -28,7 +28,10 @@ def granted(state: State, spec: TreeSpec) -> Granted:
     """Return whether the arbitration guard lets the tree start here."""
     if not state.cluster.policy.leased:
         return Granted.NOT_NEEDED
-    return Granted.YES if state.view is not None and state.view.entry(spec.id).granted else Granted.NO
+    tree, view = state.tree(spec.name), state.view
+    if tree is None or view is None or not view.entry(spec.id).granted:
+        return Granted.NO
+    return Granted.YES if view.answers > tree.asked_off else Granted.NO
 
 
 def peer_reaches_by_disk(state: State) -> bool:

@@ -119,8 +119,20 @@ def ask_guard(state: State) -> Obliged:
         seen=state.view.number if state.view else 0,
         peer=state.cluster.peer,
     )
-    if asking == state.asked:
+    known = state.asked
+    if known is not None and replace(asking, number=known.number) == known:
         return state, []
+    if known is None or replace(asking, number=known.number, seen=known.seen) != known:
+        # Milliseconds since the boot: also the next servhad of this boot counts on from there.
+        asking = replace(asking, number=max(known.number if known else 0, round(state.now_s * 1000)) + 1)
+        off = {t.id for t in asking.trees if t.asked is Asked.OFF}
+        ids = {spec.name: spec.id for spec in state.cluster.trees}
+        trees = tuple(
+            replace(t, asked_off=asking.number) if ids.get(t.name) in off else t for t in state.trees
+        )
+        state = replace(state, trees=trees)
+    else:
+        asking = replace(asking, number=known.number)
     return replace(state, asked=asking), [AskGuard(asking)]
 
 
@@ -129,8 +141,11 @@ def _asked(state: State, spec: TreeSpec, tree: TreeState) -> TreeAsked:
     place = spec.hosts.index(us) if us in spec.hosts else len(spec.hosts)
     rank = place + 1 if not pin else 0 if pin == us else len(spec.hosts) + 1
     forced = tree.order.forced and tree.phase is not Phase.OFF
-    theirs = their_side(state, spec).phase.holds
-    return TreeAsked(spec.id, ASKED[tree.phase], tree.ownership, rank, forced, spec.name, theirs)
+    told = their_side(state, spec)
+    alive = peer_health(state) is PeerHealth.ALIVE and told.phase is Phase.OFF
+    released = told.ownership if alive else 0
+    asked = ASKED[tree.phase]
+    return TreeAsked(spec.id, asked, tree.ownership, rank, forced, spec.name, told.phase.holds, released)
 
 
 def lease_moments(state: State) -> tuple[float, ...]:

@@ -64,6 +64,8 @@ class TreeState:
     rule: str = ""
     wish: Wish = Wish.NOWHERE
     """Where it should run by the last answer of the placement table."""
+    asked_off: int = 0
+    """Number of the last word to the guard in which the tree was off: a grant given before it is worth nothing."""
     moved_s: float = float("-inf")
     """When this node last started or released it: failback waits the hold-down from then on."""
     there_fit_since_s: float | None = None

@@ -62,8 +62,15 @@ class Limits:
 
     @property
     def take_s(self) -> float:
-        """L_take: how long the peer must have been silent by every measure before its trees may be taken."""
-        return self.lease_s * (1 + 2 * self.drift_ppm / 1_000_000) + self.in_flight_ms / 1000
+        """L_take: how long the peer must have been silent by every measure before its trees may be taken.
+
+        Twice the clock error stands for (1 + rho) / (1 - rho); what that leaves out is covered by the margin, but for
+        a long lease beside bad clocks, and then it is added.
+        """
+        rho = self.drift_ppm / 1_000_000
+        left_out_s = self.lease_s * 2 * rho * rho / (1 - rho)
+        wait_s = self.lease_s * (1 + 2 * rho) + self.in_flight_ms / 1000
+        return wait_s + max(0.0, left_out_s - MARGIN_S)
 
     @property
     def claim_s(self) -> float:

@@ -249,11 +249,15 @@ def belonging_of(data: dict[str, Any]) -> Belonging:
 def asking_data(asking: Asking) -> dict[str, Any]:
     """Return everything servhad asks as plain data."""
     return {
-        "trees": [[t.id, t.asked, t.ownership, t.rank, t.forced, t.name, t.peer_holds] for t in asking.trees],
+        "trees": [
+            [t.id, t.asked, t.ownership, t.rank, t.forced, t.name, t.peer_holds, t.released]
+            for t in asking.trees
+        ],
         "silent": asking.peer_silent,
         "reference": asking.reference_ok,
         "detached": asking.detached,
         "seen": asking.seen,
+        "number": asking.number,
         "peer": asking.peer,
     }
 
@@ -262,20 +266,22 @@ def asking_of(data: dict[str, Any]) -> Asking:
     """Return everything servhad asks; KeyError, TypeError or ValueError where it is none."""
     return Asking(
         trees=tuple(
-            TreeAsked(int(i), Asked(a), int(o), int(r), bool(f), str(n), bool(h))
-            for i, a, o, r, f, n, h in data["trees"]
+            TreeAsked(int(i), Asked(a), int(o), int(r), bool(f), str(n), bool(h), int(x))
+            for i, a, o, r, f, n, h, x in data["trees"]
         ),
         peer_silent=bool(data["silent"]),
         reference_ok=bool(data["reference"]),
         detached=bool(data.get("detached", False)),
         seen=int(data["seen"]),
         peer=str(data.get("peer", "")),
+        number=int(data.get("number", 0)),
     )
 
 
 def _view_data(view: View) -> dict[str, Any]:
     return {
         "number": view.number,
+        "answers": view.answers,
         "lease": view.lease,
         "because": as_dict(view.because),
         "otherwise": as_dict(view.otherwise),
@@ -298,6 +304,7 @@ def _view_data(view: View) -> dict[str, Any]:
 def _view_of(data: dict[str, Any]) -> View:
     return View(
         number=int(data["number"]),
+        answers=int(data.get("answers", 0)),
         lease=Lease(data["lease"]),
         because=from_dict(data["because"]),
         otherwise=from_dict(data["otherwise"]),

@@ -11,6 +11,7 @@ one machine, so nothing here is a matter of trust, only of versions.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -267,7 +268,7 @@ def asking_of(data: dict[str, Any]) -> Asking:
     return Asking(
         trees=tuple(
             TreeAsked(int(i), Asked(a), int(o), int(r), bool(f), str(n), bool(h), int(x))
-            for i, a, o, r, f, n, h, x in data["trees"]
+            for i, a, o, r, f, n, h, x in _rows(data["trees"], (None, None, 0, 0, False, "", False, 0))
         ),
         peer_silent=bool(data["silent"]),
         reference_ok=bool(data["reference"]),
@@ -315,12 +316,22 @@ def _view_of(data: dict[str, Any]) -> View:
         generation=int(data["generation"]),
         entries=tuple(
             EntryView(int(i), Entry(e), int(o), bool(g), from_dict(b), from_dict(w))
-            for i, e, o, g, b, w in data["entries"]
+            for i, e, o, g, b, w in _rows(data["entries"], (None, None, None, None, None, None))
         ),
         peer_entries=tuple(
-            TreeEntry(int(i), Entry(e), int(o), int(r)) for i, e, o, r in data["peer_entries"]
+            TreeEntry(int(i), Entry(e), int(o), int(r))
+            for i, e, o, r in _rows(data["peer_entries"], (None, None, 0, 0))
         ),
         peer_moves=bool(data["peer_moves"]),
         peer_reference_ok=bool(data["peer_reference_ok"]),
         limits_differ=bool(data["limits_differ"]),
     )
+
+
+def _rows(rows: list[list[Any]], least: tuple[Any, ...]) -> Iterator[list[Any]]:
+    """Yield rows as long as `least`: what a newer release has put behind is cut off, what an older lacks is filled in.
+
+    The memory in /run is read by the next release too, while trees run under it.
+    """
+    for row in rows:
+        yield [*row[: len(least)], *least[len(row) :]]

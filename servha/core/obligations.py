@@ -156,8 +156,9 @@ def lease_moments(state: State) -> tuple[float, ...]:
 
 def next_questions_s(state: State) -> float:
     """Return when the wire has to be asked next; infinity while there is nothing to ask."""
-    if not state.cluster.policy.asks_reference and not _peer_is_quiet(state):
-        return float("inf")
+    policy = state.cluster.policy
+    if not policy.asks_reference and (policy.leased or not _peer_is_quiet(state)):
+        return float("inf")  # with a quorum disk no answer of the peer's host would decide anything
     if _peer_is_quiet(state) and state.probed_s < state.silent_since_s:
         return state.now_s
     return state.probed_s + _period_s(state)
@@ -170,7 +171,7 @@ def questions(state: State) -> Obliged:
     effects: list[Effect] = []
     if real_references(state):
         effects.append(ProbeReferences())
-    if _peer_is_quiet(state) and state.cluster.peer:
+    if _peer_is_quiet(state) and state.cluster.peer and not state.cluster.policy.leased:
         effects.append(ProbePeer())
         for spec in state.cluster.trees:
             tree = state.tree(spec.name)
@@ -187,8 +188,12 @@ def _period_s(state: State) -> float:
     """Ask often while silence is young, so that the answers are there when it counts as death."""
     young = state.peer_word is PeerHealth.SUSPECT
     deciding = state.peer_word is PeerHealth.LOST and state.right is Right.PENDING
-    waiting = state.right is Right.GRANTED and any(
-        t.wish is Wish.HERE and not t.phase.holds and not t.addresses.answered_by for t in state.trees
+    waiting = (
+        not state.cluster.policy.leased
+        and state.right is Right.GRANTED
+        and any(
+            t.wish is Wish.HERE and not t.phase.holds and not t.addresses.answered_by for t in state.trees
+        )
     )
     if young or deciding or waiting:
         return min(SLOW_PROBE_S, max(FAST_PROBE_S, state.cluster.timing.interval_s / 4))

@@ -20,9 +20,7 @@ from servha.sim.scenario import Scenario
 from servha.sim.world import World
 
 CAMPAIGN_S = 240.0
-"""Virtual time of one campaign with a lease, where beats are as slow as the manual's; less where they are faster."""
-
-CAMPAIGN_LEAST_S = 90.0
+"""Virtual time of one campaign with a lease."""
 
 REST_S = 20.0
 """Beyond two first start delays: what a mended cluster may take to come to rest, with starts and back-offs."""
@@ -99,7 +97,7 @@ def campaign(seed: int, scenario: Scenario | None = None) -> Outcome:
     faults = Faults(scenario, chance, lasting=outcome.aim is Aim.SAFETY)
     timing = world.machines["node1"].cluster.timing
     rest_s = 2 * timing.first_start_s + REST_S
-    end_s = world.now_s + max(CAMPAIGN_LEAST_S, CAMPAIGN_S * timing.lease_ms / PROFILES["manual"].lease_ms)
+    end_s = world.now_s + CAMPAIGN_S
     faults_end_s = end_s - rest_s - CONTACT_S if outcome.aim is Aim.LIVENESS else end_s
     while world.now_s < faults_end_s:
         world.run(chance.choice(WAITS_S))

@@ -33,7 +33,7 @@ from servha.core.value import replace
 from servha.core.words import NOTHING_SAID, say
 
 HURRY_S = 5.0
-"""How long rounds may follow each other without pause after servhad asked for something new."""
+"""How long rounds may follow each other without pause after servhad asked for something new, or the peer changed."""
 
 
 def begin(node: int, boot_id: str, limits: Limits, now: Stamp, saved: Saved | None) -> GuardState:
@@ -193,6 +193,8 @@ def _met_peer(state: GuardState, event: RoundEnded) -> tuple[GuardState, bool]:
     )
     if not changed:
         return state, False
+    if known is not None and state.peer is not None and state.peer.trees != known.trees:
+        state = replace(state, hurry_until_s=state.now.raw_s + HURRY_S)
     if state.forced:
         state = _peer_is_back(state)
     return replace(state, peer_since=state.now, claim_rounds=0), True

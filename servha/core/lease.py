@@ -85,7 +85,12 @@ ENDED = frozenset({Lease.ENDING, Lease.RESET})
 LEASE: tuple[Row[Lease], ...] = (
     # There is no way back from an ended lease but through a full stop.
     Row("all-stopped", {"lease": Lease.ENDING, "stopped": True}, Lease.FREE, "everything is stopped"),
-    Row("resetting", {"lease": Lease.RESET}, Lease.RESET, "the node is being reset"),
+    Row(
+        "resetting",
+        {"lease": Lease.RESET},
+        Lease.RESET,
+        "not everything stopped in time: the node resets itself before {peer} may take over",
+    ),
     Row(
         "stop-too-slow",
         {"lease": Lease.ENDING, "age": Age.OVERDUE},

@@ -7,6 +7,7 @@ the machine; what it wrote survives a power cut, as on a disk. Its network exist
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -38,6 +39,8 @@ class Machine:
     ) -> None:
         self.name = name
         self.addresses = dict(addresses)
+        self.binds: dict[str, str] = {}
+        """What of this computer the machine has, from the next power-on: our path to its path."""
         self._folder = folder
         self._base = base
         self._group = group
@@ -62,7 +65,8 @@ class Machine:
             "systemd-nspawn", "--quiet", f"--directory={self._folder}/root", "--boot", f"--machine={self.name}",
             f"--hostname={self.name}", "--register=no", "--keep-unit", "--console=pipe",
             f"--network-namespace-path=/run/netns/{self._space}", "--resolv-conf=off", "--timezone=off",
-            "--link-journal=no", "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_NICE",
+            "--link-journal=no", "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_NICE,CAP_IPC_LOCK",
+            *(f"--bind={ours}:{inside}" for ours, inside in self.binds.items()),
         ]  # fmt: skip
         with (self._folder / "console.log").open("ab") as console:
             self._power = subprocess.Popen(
@@ -146,6 +150,12 @@ class Machine:
     def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
         self.run(["sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"', "-", path, f"{mode:o}"],
                  text=text)  # fmt: skip
+
+    def may(self, capability: int) -> bool:
+        """Whether programs in it can have this capability, by its number: a container has less than a computer."""
+        bounding = re.search(r"CapBnd:\s*([0-9a-f]+)", self.read("/proc/1/status"))
+        assert bounding is not None
+        return bool(int(bounding[1], 16) >> capability & 1)
 
     def unit(self, unit: str, *properties: str) -> dict[str, str]:
         """What `systemctl show` says about a unit."""

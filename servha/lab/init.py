@@ -106,7 +106,8 @@ class Init:
     def _read_notifications(self) -> None:
         while True:
             try:
-                payload, control, _, _ = self._notify.recvmsg(8192, 2048)
+                # Close-on-exec: a service that is started later must not hold open what another has stored.
+                payload, control, _, _ = self._notify.recvmsg(8192, 2048, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             sender, files = 0, array.array("i")

@@ -61,6 +61,7 @@ def daemons() -> list[Unit]:
             stop_signal=signal.SIGINT,
             stopped_after="servhad",
             refuses_stop=True,
+            nice=-20,
         ),
         Unit("servhad", [f"{sys.prefix}/bin/servhad"], watchdog_s=2.0, stop_limit_s=1800.0),
     ]

@@ -37,6 +37,7 @@ class Unit:
     stop_signal: int = signal.SIGTERM  # KillSignal: when it is to stay ended
     stopped_after: str = ""  # the service that is stopped before it at shutdown (Before=)
     refuses_stop: bool = False  # RefuseManualStop
+    nice: int = 0
 
 
 class State(StrEnum):
@@ -206,6 +207,7 @@ class Service:
     def _exec(self, group: Path) -> None:
         (group / "cgroup.procs").write_text("0", encoding="ascii")
         os.setsid()
+        os.setpriority(os.PRIO_PROCESS, 0, self.unit.nice)
         os.chdir("/")
         os.umask(0o027)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT

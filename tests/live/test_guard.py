@@ -128,6 +128,8 @@ def test_a_guard_that_died_with_nobody_to_replace_it_costs_the_node(guarded: Gua
 
 def test_once_nothing_is_held_no_watchdog_waits_to_be_fed(guarded: Guarded) -> None:
     guarded.speaker.hold()
+    # Whoever is started meanwhile must not hold open what the guard has stored.
+    guarded.node.service("add", "bystander", unit={"argv": ["sleep", "1000"], "notify": False})
     boot = guarded.boot
     guarded.speaker.ask(Asked.OFF)
     guarded.speaker.await_view(lambda v: v.lease is Lease.FREE, "free")

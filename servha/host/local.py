@@ -140,11 +140,20 @@ class LocalHost:
 
     async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
         """Return when no process lives in the group, and how its processes ended."""
-        return await cgroups.emptied(cgroup, but=self._programs.children)
+        ended = await cgroups.emptied(cgroup, but=self._programs.children)
+        self._bury_now()
+        return ended
 
     async def kill_cgroup(self, cgroup: Path, *, timeout_s: float) -> bool:
         """Kill everything in the group; True when it was seen empty."""
-        return await cgroups.kill(cgroup, timeout_s=timeout_s)
+        killed = await cgroups.kill(cgroup, timeout_s=timeout_s)
+        self._bury_now()
+        return killed
+
+    def _bury_now(self) -> None:
+        """A dead orphan that nobody has waited for has a number still: to `kill -0` in a test script it lives."""
+        with contextlib.suppress(HostError):
+            orphans.bury(self._groups().base, but=self._programs.children)
 
     async def exited(self, pid: int) -> None:
         """Return when the process has ended."""

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -230,6 +231,19 @@ async def test_a_thousand_looks_at_the_network_leave_nothing_behind(host: LocalH
     before = held()
     await look(1000)
     assert held() - before < 1500, "3000 requests that leak would each hold a block at least"
+
+
+async def test_nothing_of_a_group_seems_to_live_once_it_is_said_to_be_empty(host: LocalHost) -> None:
+    """The guard kills a tree's processes behind our back; a test script asks for them by number, with `kill -0`."""
+    group = host.cgroup_of("web", "app")
+    start = ["/bin/sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!"]
+    for way in (host.emptied, partial(host.kill_cgroup, timeout_s=5)):
+        pid = int((await host.run(start, timeout_s=5, cgroup=group)).output)
+        (group / "cgroup.kill").write_text("1")
+        await until(lambda: not host.populated(group))
+        await way(group)
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 async def test_orphans_are_waited_for_and_other_peoples_children_are_not(host: LocalHost, base: Path) -> None:

@@ -270,10 +270,24 @@ class Guard:
             if state.now.raw_s >= state.round_due_s:
                 self._begin(None, out)
             return
-        declared = self._declared()
-        new = state.written is None or _content(declared) != _content(state.written)
-        if (new and disk_ok(state)) or state.now.raw_s >= state.round_due_s:
-            self._begin(declared, out)
+        if state.now.raw_s >= state.round_due_s or (self._has_news() and disk_ok(state)):
+            self._begin(self._declared(), out)
+
+    def _has_news(self) -> bool:
+        """Return whether something has to reach the disk at once; what is only informative waits for the next round."""
+        state, written = self.state, self.state.written
+        if written is None:
+            return True
+        shut_down = state.shutting_down and not covered(state)
+        told = (written.claim, written.trees, written.limits, written.flags.shut_down, written.generation)
+        return told != (state.claim, self._entries(), state.limits, shut_down, state.generation)
+
+    def _entries(self) -> tuple[TreeEntry, ...]:
+        return tuple(
+            TreeEntry(t.id, t.entry, t.ownership, t.rank)
+            for t in self.state.trees
+            if t.ownership or t.entry != Entry.NONE
+        )
 
     def _said_goodbye(self) -> bool:
         return self.state.written is not None and self.state.written.flags.shut_down
@@ -298,11 +312,6 @@ class Guard:
         state = self.state
         seen = state.peer.age if state.peer else (0, 0)
         asking = state.asking
-        trees = tuple(
-            TreeEntry(t.id, t.entry, t.ownership, t.rank)
-            for t in state.trees
-            if t.ownership or t.entry != Entry.NONE
-        )
         return Slot(
             node=state.node,
             generation=state.generation,
@@ -320,7 +329,7 @@ class Guard:
                 watchdog_armed=state.armed and bool(state.watchdog),
                 degraded=state.lease is Lease.DEGRADED,
             ),
-            trees=trees,
+            trees=self._entries(),
         )
 
     def _tell(self, out: list[GuardEffect]) -> None:
@@ -367,8 +376,3 @@ def _became(tree: Held, entry: Entry) -> Held:
 
 def _may_feed(state: GuardState) -> bool:
     return state.lease not in (Lease.ENDING, Lease.RESET) and age_word(state) is Age.FRESH
-
-
-def _content(slot: Slot) -> tuple[object, ...]:
-    """Return what must reach the disk at once when it changes; what is only informative waits for the next round."""
-    return (slot.claim, slot.trees, slot.limits, slot.flags.shut_down, slot.generation)

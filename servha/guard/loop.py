@@ -6,7 +6,6 @@ asked for; whatever can hang runs elsewhere. The watchdog is fed from here and o
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -371,9 +370,11 @@ class Guardd:
 
     def _reset_node(self, because: Text) -> None:
         log("error", say("resetting the machine: {because}", because=because))
-        with contextlib.suppress(OSError):
+        try:
             trigger = os.open(self._reset, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.write(trigger, b"b")
+        except OSError as problem:
+            log("error", say("it cannot be reset, its watchdog has to: {reason}", reason=str(problem)))
 
     def _remember(self) -> None:
         saved = self._guard.saved() if self._guard is not None else None

@@ -95,10 +95,10 @@ class Guarded:
     def guard(self, *properties: str) -> dict[str, str]:
         return self.machine.unit(GUARDD, *properties)
 
-    def lease(self) -> str:
-        """The lease's word, as servhad has it from the guard."""
+    def is_leased(self) -> bool:
+        """Whether the lease lives, as servhad has it from the guard."""
         shown = json.loads(self.servha("status -o json", check=False))
-        return str((shown["arbitration"].get("lease") or {}).get("word", ""))
+        return (shown["arbitration"].get("lease") or {}).get("word", "") in ("leased", "degraded")
 
     def servhad_is_replaced(self, before: str) -> bool:
         shown = self.machine.unit(SERVHAD, "ActiveState", "MainPID")

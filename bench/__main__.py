@@ -30,7 +30,9 @@ CASES = {"failover": "power", "move": "move", "crash": "kill", "vip": "vip", "co
 # Slow beats tell nothing new about what goes by events, and each session of theirs takes half a minute.
 FIELDS: dict[str, tuple[Contestant, ...]] = {
     "fast": (ServHA("fast"), Keepalived(0.1), Keepalived(0.1, starts_application=True)),
+    "fast-quorum": (ServHA("fast", cases=("cold", "move", "power"), quorum=True),),
     "manual": (ServHA("manual", cases=("cold", "move", "power")), Keepalived(1.0, looks=False)),
+    "manual-quorum": (ServHA("manual", cases=("move", "power"), quorum=True),),
 }
 
 
@@ -51,7 +53,7 @@ def arguments() -> argparse.Namespace:
     reader.add_argument("case", nargs="*", choices=[*CASES, "footprint", "handle", []], metavar="CASE",
                         help=f"{', '.join(CASES)}, footprint or handle; all of them unless given")  # fmt: skip
     reader.add_argument("--runs", type=int, default=RUNS, help=f"sessions of each contestant ({RUNS})")
-    reader.add_argument("--profile", choices=FIELDS, help="only this timing: fast or manual")
+    reader.add_argument("--profile", choices=FIELDS, help="only this timing, with a quorum disk or without")
     reader.add_argument("--seed", type=int, default=1, help="of the moments at which the cases begin (1)")
     return reader.parse_args()
 
@@ -62,7 +64,7 @@ def measure_field(
     """Let the contestants of one profile play by turns in one lab."""
     chance = random.Random(seed)  # noqa: S311  moments, not secrets
     contestants = FIELDS[profile]
-    with Lab.up(f"{NAME}-{profile}", services=[], profile=profile) as lab:
+    with Lab.up(f"{NAME}-{profile}", services=[], profile=profile.partition("-")[0]) as lab:
         for one in contestants:
             one.prepare(lab)
         for number in range(1, runs + 1):

@@ -51,8 +51,8 @@ class Contestant(Protocol):
         """Between two heartbeats; a case begins at a random moment of it."""
 
     @property
-    def unit_name(self) -> str:
-        """The service that init runs."""
+    def unit_names(self) -> tuple[str, ...]:
+        """The services that init runs."""
 
     def prepare(self, lab: Lab) -> None:
         """Set it up once; both nodes are on, and are switched off afterwards."""
@@ -94,32 +94,39 @@ def add_unit(lab: Lab, name: str, unit: dict[str, Any]) -> Started:
 
 @dataclass(frozen=True)
 class ServHA:
-    """This product, one tree of address and application."""
+    """This product, one tree of address and application; with `quorum` also of a file system on a shared disk."""
 
     profile: str
     cases: tuple[str, ...] = ("cold", "kill", "vip", "move", "power")
+    quorum: bool = False
+    """Whether a quorum disk and a watchdog decide, and not a reference address."""
 
     @property
     def name(self) -> str:
-        return f"ServHA, profile {self.profile}"
+        return f"ServHA, {'quorum disk, ' if self.quorum else ''}profile {self.profile}"
 
     @property
     def beat_s(self) -> float:
         return PROFILES[self.profile].interval_s
 
     @property
-    def unit_name(self) -> str:
-        return "servhad"
+    def unit_names(self) -> tuple[str, ...]:
+        return ("servha-guardd", "servhad") if self.quorum else ("servhad",)
 
     def prepare(self, lab: Lab) -> None:
         self.start(lab)
         demo.form_cluster(lab)
-        demo.create_tree(lab)
+        if self.quorum:
+            demo.share_quorum_disk(lab)
+        demo.create_tree(lab, on_disk=self.quorum)
         demo.await_standby(lab, lab.node2)
 
     def start(self, lab: Lab) -> Started:
-        unit = asdict(next(one for one in daemons() if one.name == self.unit_name))
-        return add_unit(lab, unit.pop("name"), unit)
+        asked_s = time.monotonic()
+        for name in self.unit_names:
+            unit = asdict(next(one for one in daemons() if one.name == name))
+            add_unit(lab, unit.pop("name"), unit)
+        return Started(asked_s, time.monotonic())
 
     def await_standby(self, lab: Lab, owner: Node) -> None:
         demo.await_standby(lab, other_than(lab, owner), within_s=READY_S)
@@ -138,6 +145,8 @@ class ServHA:
             case "power":
                 lost = decision.first(entries, prefix="peer ", after="lost")
                 _note(found, "power.lost", lost, since_s)
+                decided = decision.first(entries, subject=demo.TREE, after="starting")
+                _note(found, "power.decision", decided, since_s)
                 steps = {"vip start": (vip, "on"), "app start, seen running": (app, "on")}
             case "move":
                 steps = {
@@ -263,7 +272,12 @@ vrrp_instance web {{
         return {}
 
     @property
+    def unit_names(self) -> tuple[str, ...]:
+        return (self.unit_name,)
+
+    @property
     def unit_name(self) -> str:
+        """Its one service."""
         return "keepalived-notify" if self.starts_application else "keepalived"
 
     @property

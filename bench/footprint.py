@@ -41,19 +41,20 @@ def rollup(text: str) -> dict[str, int]:
     return {name.rstrip(":"): int(size) * 1024 for name, size, _ in words}
 
 
-def _group(node: Node, unit: str) -> Path:
-    return node.layout.cgroup / "system.slice" / f"{unit}.service"
+def _groups(node: Node, units: tuple[str, ...]) -> list[Path]:
+    return [node.layout.cgroup / "system.slice" / f"{unit}.service" for unit in units]
 
 
-def _pids(node: Node, unit: str) -> list[str]:
-    """The daemon's own processes; what it keeps running for somebody is in groups below."""
-    return (_group(node, unit) / "cgroup.procs").read_text(encoding="ascii").split()
+def _pids(node: Node, units: tuple[str, ...]) -> list[str]:
+    """The daemons' own processes; what they keep running for somebody is in groups below."""
+    texts = [(group / "cgroup.procs").read_text(encoding="ascii") for group in _groups(node, units)]
+    return " ".join(texts).split()
 
 
-def memory(node: Node, unit: str) -> tuple[int, int]:
-    """Return PSS and RSS of all processes of the daemon, in bytes."""
+def memory(node: Node, units: tuple[str, ...]) -> tuple[int, int]:
+    """Return PSS and RSS of all processes of the daemons, in bytes."""
     sums = {"Pss": 0, "Rss": 0}
-    for pid in _pids(node, unit):
+    for pid in _pids(node, units):
         with suppress(OSError):  # a script that has just ended
             found = rollup(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))
             for name in sums:
@@ -61,21 +62,25 @@ def memory(node: Node, unit: str) -> tuple[int, int]:
     return sums["Pss"], sums["Rss"]
 
 
-def processor_s(node: Node, unit: str, pids: list[str]) -> Cost:
-    """Return the processor time of `pids` with all their threads, and of the whole control group."""
+def processor_s(node: Node, units: tuple[str, ...], pids: list[str]) -> Cost:
+    """Return the processor time of `pids` with all their threads, and of the whole control groups."""
     own_ns = 0
     for pid in pids:
         for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
             with suppress(OSError):
                 own_ns += int(thread.read_text(encoding="ascii").split()[0])
-    stat = (_group(node, unit) / "cpu.stat").read_text(encoding="ascii").split()
-    return Cost(own_ns / 1e9, int(stat[stat.index("usage_usec") + 1]) / 1e6)
+    all_us = 0
+    for group in _groups(node, units):
+        stat = (group / "cpu.stat").read_text(encoding="ascii").split()
+        all_us += int(stat[stat.index("usage_usec") + 1])
+    return Cost(own_ns / 1e9, all_us / 1e6)
 
 
 def measure(book: Book, *, windows: int) -> None:
     """Let every contestant idle in a lab of its own, all at the same time, and look at each."""
     contestants: tuple[Contestant, ...] = (
-        ServHA("fast"), ServHA("manual"), Keepalived(0.1, looks=False), Keepalived(1.0, looks=False),
+        ServHA("fast"), ServHA("manual"), ServHA("fast", quorum=True),
+        Keepalived(0.1, looks=False), Keepalived(1.0, looks=False),
     )  # fmt: skip
     with ExitStack() as stack:
         idle: list[tuple[Contestant, Lab]] = []
@@ -90,20 +95,20 @@ def measure(book: Book, *, windows: int) -> None:
             one.await_standby(lab, lab.node(answer.who))
             idle.append((one, lab))
         time.sleep(REST_S)
-        places = [(one, node, _pids(node, one.unit_name)) for one, lab in idle for node in lab.nodes]
+        places = [(one, node, _pids(node, one.unit_names)) for one, lab in idle for node in lab.nodes]
         for _ in range(windows):
             before = [
-                (time.monotonic(), processor_s(node, one.unit_name, pids)) for one, node, pids in places
+                (time.monotonic(), processor_s(node, one.unit_names, pids)) for one, node, pids in places
             ]
             time.sleep(WINDOW_S)
             for (one, node, pids), (since_s, then) in zip(places, before, strict=True):
-                now, per_minute = processor_s(node, one.unit_name, pids), 60 / (time.monotonic() - since_s)
+                now, per_minute = processor_s(node, one.unit_names, pids), 60 / (time.monotonic() - since_s)
                 book.add(one.name, "idle.cpu", (now.own_s - then.own_s) * per_minute)
                 book.add(
                     one.name,
                     "idle.scripts",
                     max(0.0, (now.all_s - then.all_s) - (now.own_s - then.own_s)) * per_minute,
                 )
-                pss, rss = memory(node, one.unit_name)
+                pss, rss = memory(node, one.unit_names)
                 book.add(one.name, "idle.pss", float(pss))
                 book.add(one.name, "idle.rss", float(rss))

@@ -23,6 +23,7 @@ MEASURES = (
     Measure("power.http", "power loss", "HTTP unanswered"),
     Measure("power.icmp", "power loss", "address unanswered"),
     Measure("power.lost", "power loss", "dark until the peer counts as lost", places=1),
+    Measure("power.decision", "power loss", "dark until the other node decides to start", places=1),
     Measure("power.address", "power loss", "dark until the address is on the other node", places=1),
     Measure("power.after", "power loss", "from the address being there to the first HTTP answer"),
     Measure("move.http", "planned move", "HTTP unanswered"),

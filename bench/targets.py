@@ -13,6 +13,7 @@ from bench.measures import measure
 from bench.spread import Book, ratio
 
 OURS = "ServHA, profile fast"
+OURS_QUORUM = "ServHA, quorum disk, profile fast"
 PEER = "keepalived 0.1 s"
 PEER_LIKE = "keepalived 0.1 s, notify scripts"
 
@@ -86,6 +87,13 @@ TARGETS: tuple[Row, ...] = (
         "power loss with the manual's timing: at most 8.0 s", "power.http", _flat(8.0), of="ServHA, profile manual"
     ),
     _at_most(
+        "power loss, quorum disk, watchdog and shared disk: at most 3.0 s", "power.http", _flat(3.0), of=OURS_QUORUM
+    ),
+    _at_most(
+        "the same with the manual's timing: at most 8.0 s", "power.http", _flat(8.0),
+        of="ServHA, quorum disk, profile manual",
+    ),
+    _at_most(
         "planned move, HTTP: at most 100 ms plus the application's own stop and start",
         "move.http", _own("app.start", "app.stop", plus=0.1),
     ),
@@ -98,6 +106,11 @@ TARGETS: tuple[Row, ...] = (
     _at_most("cold start: answering within 1.5 s after both daemons are up", "cold.up", _flat(1.5)),
     _at_most("servhad: at most 45 MiB PSS", "idle.pss", _flat(45 * 1024 * 1024)),
     _at_most("servhad: at most 1 CPU second a minute at 100 ms beats", "idle.cpu", _flat(1.0)),
+    _at_most("servhad and servha-guardd: at most 45 MiB PSS", "idle.pss", _flat(45 * 1024 * 1024), of=OURS_QUORUM),
+    _at_most(
+        "servhad and servha-guardd: at most 1 CPU second a minute at 100 ms beats", "idle.cpu", _flat(1.0),
+        of=OURS_QUORUM,
+    ),
 )  # fmt: skip
 
 

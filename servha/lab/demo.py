@@ -19,7 +19,7 @@ from servha.lab import probe as probes
 from servha.lab.lab import DEFAULT_NAME, Lab
 from servha.lab.layout import INTERFACE, NODES, PREFIX, REFERENCE_ADDRESS, VIRTUAL_ADDRESS
 from servha.lab.node import Node
-from servha.lab.node_disk import APPLICATION
+from servha.lab.node_disk import APPLICATION, MOUNT_POINT, RECORDS
 from servha.lab.probe import Probe
 from servha.lab.screen import Screen
 from servha.lab.trouble import Exit, LabError
@@ -29,6 +29,8 @@ STANDBY_S = 60.0
 CUT_OFF_S = 6.0
 """Longer than the fast profile's lease and everything that waits for it."""
 QUORUM_DISK = "/dev/servha/quorum"
+DATA_DISK = "/dev/servha/data"
+RECORD_PLACES = 256
 TREE = "web"
 _PHRASE_FILE = "/run/cluster-password"  # in the node's memory, new with every lab
 
@@ -80,8 +82,11 @@ def share_quorum_disk(lab: Lab) -> None:
     )
 
 
-def create_tree(lab: Lab) -> None:
-    """Put the application and its address into a resource tree and start it."""
+def create_tree(lab: Lab, *, on_disk: bool = False) -> None:
+    """Put the application and its address into a resource tree and start it.
+
+    `on_disk`: with the shared disk as well, to which the application then writes all the time.
+    """
     servha = lab.node1.run
     servha("servha", "tree", "create", TREE, f"--hosts={','.join(NODES)}", "--failback=stay")
     address = f"{VIRTUAL_ADDRESS}/{PREFIX}"
@@ -94,9 +99,23 @@ def create_tree(lab: Lab) -> None:
         f"address={address}",
         f"nic={INTERFACE['public']}",
     )
-    orders = [f"{order}={APPLICATION / order}" for order in ("start", "stop", "test")]
-    servha("servha", "resource", "create", f"{TREE}/app", "custom", *orders, "--after=vip")
+    after = ["--after=vip"]
+    if on_disk:
+        make_records(lab.node1)
+        disk = (f"device={DATA_DISK}", f"mount_point={MOUNT_POINT}", "filesystem=ext4")
+        servha("servha", "resource", "create", f"{TREE}/disk", "shared_disk", *disk)
+        after += ["--after=disk"]
+    suffix = "-on-disk" if on_disk else ""
+    scripts = {"start": f"start{suffix}", "stop": f"stop{suffix}", "test": "test"}
+    orders = [f"{order}={APPLICATION / script}" for order, script in scripts.items()]
+    servha("servha", "resource", "create", f"{TREE}/app", "custom", *orders, *after)
     servha("servha", "tree", "start", TREE)
+
+
+def make_records(node: Node) -> None:
+    """Make the file to which the application writes, with every block of it on the disk already."""
+    fill = f"mount {DATA_DISK} {MOUNT_POINT} && dd if=/dev/zero of={RECORDS} bs=4096 count={RECORD_PLACES} status=none"
+    node.run("sh", "-c", f"{fill} conv=fsync && umount {MOUNT_POINT}")
 
 
 def await_standby(lab: Lab, node: Node, *, within_s: float = STANDBY_S) -> None:

@@ -11,8 +11,17 @@ from servha.lab import disk
 from servha.lab.layout import NodeLayout
 
 APPLICATION = Path("/opt/demo")
+MOUNT_POINT = Path("/srv/web")
+RECORDS = MOUNT_POINT / "records"
+"""Where the demonstration application keeps what it writes, if it runs on a shared disk."""
 # A machine that has the product installed must not lend its configuration to the nodes.
-_PRIVATE = {"etc/servha": 0o700, "opt/demo": 0o755, "var/lib/servha": 0o700, "var/log/servha": 0o750}
+_PRIVATE = {
+    "etc/servha": 0o700,
+    "opt/demo": 0o755,
+    "srv/web": 0o755,
+    "var/lib/servha": 0o700,
+    "var/log/servha": 0o750,
+}
 
 
 def make(node: NodeLayout) -> None:
@@ -33,12 +42,21 @@ def make(node: NodeLayout) -> None:
     for name, text in files.items():
         (root / "etc" / name).write_text(f"{text}\n", encoding="utf-8")
     application = root / APPLICATION.relative_to("/")
-    (application / "server.py").write_bytes((Path(__file__).parent / "app" / "server.py").read_bytes())
+    for program in ("server.py", "writer.py"):
+        (application / program).write_bytes((Path(__file__).parent / "app" / program).read_bytes())
     for order in ("start", "stop", "test"):
-        script = application / order
-        script.write_text(
-            f"#!/bin/sh\nexec python3 -I -S {APPLICATION}/server.py {order}\n", encoding="ascii"
-        )
-        script.chmod(0o755)
+        _script(application / order, _python("server.py", order))
+    for order in ("start", "stop"):
+        lines = _python("writer.py", order, str(RECORDS)), _python("server.py", order)
+        _script(application / f"{order}-on-disk", " && ".join(lines))
     disk.make_file_system(node.image, disk.NODE_DISK_MIB, content)
     shutil.rmtree(content)
+
+
+def _python(program: str, *arguments: str) -> str:
+    return " ".join(("python3 -I -S", str(APPLICATION / program), *arguments))
+
+
+def _script(place: Path, line: str) -> None:
+    place.write_text(f"#!/bin/sh\n{line}\n", encoding="ascii")
+    place.chmod(0o755)

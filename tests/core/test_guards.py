@@ -6,17 +6,17 @@ combination of words and then the scenarios are run until one of them objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from servha.core import arbitration, engine, placement, rules, table
+from servha.core import arbitration, engine, guard, lease, placement, rules, table
 from servha.core.table import Row
 from servha.sim.scenario import play
-from tests.core import test_tables
+from tests.core import test_lease_tables, test_tables
 
 SCENARIOS = sorted((Path(__file__).parents[1] / "scenarios").glob("*.txt"))
 TABLES: dict[str, tuple[Row[Any], ...]] = {
@@ -25,6 +25,8 @@ TABLES: dict[str, tuple[Row[Any], ...]] = {
     "PLACEMENT": placement.PLACEMENT,
     "STANDING": rules.STANDING,
     "TREE": rules.TREE,
+    "LEASE": lease.LEASE,
+    "ENTRY": lease.ENTRY,
 }
 PROMISES: tuple[Callable[[], None], ...] = (
     test_tables.test_beats_alone_never_move_anything,
@@ -42,7 +44,19 @@ PROMISES: tuple[Callable[[], None], ...] = (
     test_tables.test_a_node_with_no_right_never_stands_active,
     test_tables.test_a_cluster_of_one_node_acts_at_once,
     test_tables.test_what_the_peer_holds_or_announced_first_is_not_even_asked_for,
+    test_tables.test_under_both_a_node_that_reaches_no_reference_takes_nothing_and_keeps_what_it_has,
+    test_tables.test_with_a_quorum_disk_the_right_is_lost_exactly_when_the_lease_is,
+    test_tables.test_nobody_acts_before_the_guard_was_heard,
+    test_tables.test_a_silent_peer_whose_lease_can_be_waited_for_needs_no_answer_of_its_host,
+    test_tables.test_with_a_quorum_disk_nothing_starts_that_is_not_held_there,
+    test_tables.test_what_is_held_on_the_quorum_disk_may_start_unless_the_right_is_missing,
+    test_tables.test_whoever_may_act_alone_asks_the_quorum_disk,
+    test_tables.test_an_administrators_word_is_stronger_than_a_missing_right_but_not_than_a_lost_one,
 )
+ABOUT: dict[str, tuple[Callable[[], None], ...]] = {
+    "LEASE": test_lease_tables.PROMISES_LEASE,
+    "ENTRY": test_lease_tables.PROMISES_ENTRY,
+}
 ABOUT_PLACEMENT: tuple[Callable[[], None], ...] = (
     test_tables.test_a_tree_that_a_peer_in_contact_holds_is_left_to_it,
     test_tables.test_under_start_failure_stay_nobody_tries_after_a_failure,
@@ -58,13 +72,14 @@ def played() -> dict[str, tuple[str, str, frozenset[int]]]:
         asked, _, answer = path.read_text().partition("----\n")
         fired: set[int] = set()
 
-        def noting(rows: Iterable[Row[Any]], situation: object, fired: set[int] = fired) -> Row[Any]:
+        def noting(rows: tuple[Row[Any], ...], situation: Hashable, fired: set[int] = fired) -> Row[Any]:
             row = table.first_match(rows, situation)
             fired.add(id(row))
             return row
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engine, "first_match", noting)
+            patch.setattr(guard, "first_match", noting)
             got = play(asked)
         assert got == answer, f"{path.stem} is red already"
         found[path.stem] = (asked, answer, frozenset(fired))
@@ -76,7 +91,7 @@ def objections(name: str, without: Row[Any]) -> Iterator[str]:
 
     A scenario in which the missing row decided nothing goes as before, so only the others are played.
     """
-    for promise in PROMISES:
+    for promise in ABOUT.get(name, PROMISES):
         try:
             promise()
         except (AssertionError, LookupError):
@@ -106,12 +121,12 @@ def test_without_this_guard_something_turns_red(
     played()  # with all rows, before one of them goes
     without = next(row for row in TABLES[name] if row.id == row_id)
     rest = tuple(row for row in TABLES[name] if row is not without)
-    for module in (engine, test_tables):
+    for module in (guard, test_lease_tables) if name in ABOUT else (engine, test_tables):
         monkeypatch.setattr(module, name, rest)
     assert next(objections(name, without), ""), f"{name}/{row_id} can be removed and nobody notices"
 
 
 def test_nobody_objects_to_the_tables_as_they_are() -> None:
-    for promise in (*PROMISES, *ABOUT_PLACEMENT):
+    for promise in (*PROMISES, *ABOUT_PLACEMENT, *ABOUT["LEASE"], *ABOUT["ENTRY"]):
         promise()
     assert played()

@@ -50,6 +50,7 @@ from servha.core.guard_words import (
     peer_moves,
     sources_word,
     values,
+    watches_own,
 )
 from servha.core.lease import ENTRY, LEASE, Age, Lease
 from servha.core.register import NO_CLAIM, Claim, Entry, Flags, Slot, TreeEntry
@@ -153,6 +154,8 @@ class Guard:
                     daemon_killed=False,
                     forced=False,
                 )
+            elif row.id == "twin":
+                state = begun_anew(state)
             elif row.becomes is Lease.FREE and state.lease is Lease.ENDING:
                 stopped = tuple(
                     _became(t, Entry.RELEASED if t.entry.holds else Entry.NONE) for t in state.trees
@@ -266,7 +269,7 @@ class Guard:
             return
         if state.reading:
             return
-        if state.peer_mark is None:
+        if state.peer_mark is None or watches_own(state):
             if state.now.raw_s >= state.round_due_s:
                 self._begin(None, out)
             return
@@ -294,7 +297,7 @@ class Guard:
 
     def _begin(self, slot: Slot | None, out: list[GuardEffect]) -> None:
         state = self.state
-        hurry = state.lease is Lease.BOOTING or (
+        hurry = (state.lease is Lease.BOOTING and not watches_own(state)) or (
             state.now.raw_s < state.hurry_until_s and any(moving(state, t) for t in state.trees)
         )
         pause_s = HURRY_GAP_S if hurry and disk_ok(state) else state.limits.round_s
@@ -368,6 +371,22 @@ class Guard:
         if tree.entry is Entry.HELD and not granted and state.lease in (Lease.LEASED, Lease.DEGRADED):
             because = say("it is being written to the quorum disk that this node holds it")
         return EntryView(tree.id, tree.entry, tree.ownership, granted, because, otherwise)
+
+
+def begun_anew(state: GuardState) -> GuardState:
+    """Forget the own slot, which somebody else writes: it is met again as at a boot, and watched for longer."""
+    return replace(
+        state,
+        trees=tuple(_became(t, Entry.NONE) for t in state.trees),
+        ending_since=None,
+        intruder=False,
+        twin=True,
+        rewritten=0,
+        written=None,
+        own_since=None,
+        basis=None,
+        by_disk=None,
+    )
 
 
 def _became(tree: Held, entry: Entry) -> Held:

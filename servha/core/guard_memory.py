@@ -32,6 +32,8 @@ from servha.core.timing import Limits
 from servha.core.value import replace
 from servha.core.words import NOTHING_SAID, say
 
+TWIN = say("a second machine with this node's identity writes this node's slot on the quorum disk")
+
 HURRY_S = 5.0
 """How long rounds may follow each other without pause after servhad asked for something new, or the peer changed."""
 
@@ -129,14 +131,16 @@ def _round(state: GuardState, event: RoundEnded) -> GuardState:
     state = replace(state, reading=False, writing=None, issued=None)
     if not event.read:
         return _failed(replace(state, disk_trouble=event.trouble))
-    if first:
-        if event.own is None and not event.own_blank and not state.generation:
+    if writing is None and not state.rewritten:
+        if event.own is None and not event.own_blank:
             # A generation made up would be older than what the peer knows, and the peer would not believe our slot.
             return replace(state, disk_trouble=say("this node's own slot on the quorum disk cannot be read"))
         state = _met_own(state, event)
+    elif first:
+        state = _met_own_again(state, event.own)
     state, changed = _met_peer(state, event)
     if writing is None:
-        return replace(state, disk_trouble=NOTHING_SAID)
+        return replace(state, disk_trouble=TWIN if state.twin and not state.rewritten else NOTHING_SAID)
     if event.own is None or event.own != writing:
         if event.own is not None and event.own.age > writing.age:
             return replace(state, intruder=True)
@@ -158,14 +162,20 @@ def _failed(state: GuardState) -> GuardState:
     return replace(state, trees=trees, claim_rounds=0)
 
 
+def _met_own_again(state: GuardState, own: Slot | None) -> GuardState:
+    """Go on from a predecessor, whose last write may or may not have come through."""
+    if own is None:
+        return state
+    same = own.boot_id == state.boot_id and own.generation == state.generation
+    return replace(state, intruder=not same or not state.number - 1 <= own.number <= state.number)
+
+
 def _met_own(state: GuardState, event: RoundEnded) -> GuardState:
     """Take what our slot says of the life before this one, and the peer's of what it saw of us."""
     own, seen = event.own, event.peer.seen_generation if event.peer else 0
-    if state.generation:  # we go on from a predecessor, whose last write may or may not have come through
-        if own is None:
-            return state
-        same = own.boot_id == state.boot_id and own.generation == state.generation
-        return replace(state, intruder=not same or not state.number - 1 <= own.number <= state.number)
+    if own != state.own_met or state.own_since is None:
+        twin = state.twin or state.own_since is not None
+        state = replace(state, own_met=own, own_since=state.now, twin=twin)
     if own is None:
         return replace(state, generation=seen + 1)
     reboot = own.boot_id != state.boot_id

@@ -321,8 +321,7 @@ class Saved:
     """What a guard that is replaced within one boot hands to its successor, by way of /run."""
 
     boot_id: str
-    slot: Slot
-    """The last slot that was, or was about to be, written."""
+    slot: Slot  # the last that was, or was about to be, written
     basis: Stamp | None
     trees: tuple[Held, ...]
     asking: Asking | None
@@ -339,32 +338,33 @@ class GuardState:
     boot_id: str
     limits: Limits
     now: Stamp
-    former_limits: Limits | None = None
-    """Figures in force before a change, until both copies of the own slot carry the new ones."""
+    former_limits: Limits | None = None  # in force until both copies of the own slot carry the new ones
     lease: Lease = Lease.BOOTING
     because: Text = NOTHING_SAID
     otherwise: Text = NOTHING_SAID
     # The own register.
     generation: int = 0
     number: int = 0
-    writing: Slot | None = None
-    """The slot of the round that is under way."""
+    writing: Slot | None = None  # the slot of the round that is under way
     reading: bool = False  # whether a round is under way at all
     issued: Stamp | None = None
     written: Slot | None = None  # the last that was read back as it had been written
-    rewritten: int = 0
-    """How many times the own slot was written whole in this life of the guard; both copies after two."""
+    rewritten: int = 0  # how often the own slot was written in this life of the guard; both copies after two
     round_due_s: float = 0.0
     hurry_until_s: float = 0.0  # until then rounds follow each other without pause; by CLOCK_MONOTONIC_RAW
     disk_trouble: Text = NOTHING_SAID
     amnesia: bool = False
     intruder: bool = False
+    twin: bool = False  # whether an intruder was met before this beginning
+    own_met: Slot | None = None
+    own_since: Stamp | None = None  # since when the own slot, before we write it, is as it was met
     # The lease.
     basis: Stamp | None = None
     by_disk: Stamp | None = None
     by_peer: Stamp | None = None
-    forced: bool = False
-    """Whether an administrator's word stands in for the renewals, until the peer shows itself."""
+    forced: bool = (
+        False  # whether an administrator's word stands in for renewals, until the peer shows itself
+    )
     last_promise: Stamp | None = None
     # The peer's register.
     peer: Slot | None = None

@@ -30,6 +30,9 @@ WANT_ROUNDS = 2
 CLAIM_ROUNDS = 3
 """The round that wrote the claim, and two after it that found the peer's slot unchanged."""
 
+WATCH_MORE_S = 0.1
+"""Beyond two rounds: for how long an own slot of another boot is watched, lest its writer live."""
+
 HANGS_S = 0.5
 """A round on the quorum disk that takes longer than this, and than three periods, counts as unanswered."""
 
@@ -122,6 +125,21 @@ def daemon_word(state: GuardState) -> Daemon:
 def daemon_quiet(state: GuardState) -> bool:
     """Return whether servhad can start nothing any more: it is dead, or has seen that the lease ends."""
     return state.daemon_ended or state.asking is None or state.asking.seen >= state.ending_view
+
+
+def watches_own(state: GuardState) -> bool:
+    """Return whether the own slot has to be looked at for longer before it is written.
+
+    It was written by another boot of this machine, or by a second machine that has its identity. That one, if it
+    lives, writes again within a round; if it has been met already, its lease is waited for.
+    """
+    own = state.own_met
+    foreign = own is not None and own.boot_id != state.boot_id and not own.flags.shut_down
+    if state.rewritten or state.lease is not Lease.BOOTING or not (foreign or state.twin):
+        return False
+    round_s = max(state.limits.round_s, own.limits.round_s if own else 0.0)
+    least_s = take_s(state) if state.twin else 2 * round_s + WATCH_MORE_S
+    return state.own_since is None or at_least_s(state.own_since, state.now) < least_s
 
 
 def peer_moves(state: GuardState) -> bool:
@@ -305,7 +323,7 @@ def decisive(state: GuardState) -> tuple[object, ...]:
         peer_moves(state),
         hangs(state),
         state.watchdog,
-        state.amnesia or state.intruder or state.forced or state.daemon_ended,
+        (state.amnesia, state.intruder, state.twin, state.forced, state.daemon_ended),
         state.all_stopped,
         state.limits,
         state.former_limits,

@@ -84,6 +84,13 @@ ENDED = frozenset({Lease.ENDING, Lease.RESET})
 
 LEASE: tuple[Row[Lease], ...] = (
     # There is no way back from an ended lease but through a full stop.
+    Row(
+        "twin",
+        {"lease": Lease.ENDING, "stopped": True, "intruder": True},
+        Lease.BOOTING,
+        "a second machine with this node's identity writes its slot: nothing is wanted here while it does",
+        "only one machine with this node's identity, and the other one switched off, would have let it go on",
+    ),
     Row("all-stopped", {"lease": Lease.ENDING, "stopped": True}, Lease.FREE, "everything is stopped"),
     Row(
         "resetting",

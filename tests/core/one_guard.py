@@ -90,8 +90,9 @@ class Bench:
         self.answer()
 
     def boots(self) -> Bench:
-        for _ in range(3):
-            self.round()
+        for _ in range(12):
+            if self.guard.state.lease is not Lease.FREE:
+                self.round()
         assert self.guard.state.lease is Lease.FREE
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from servha.core.clocks import at_least_s
 from servha.core.guard_model import (
     AllStopped,
     ArmWatchdog,
@@ -157,6 +158,42 @@ def test_a_servhad_that_does_not_answer_is_killed_and_everything_is_looked_for_a
 def test_another_boot_is_another_life() -> None:
     own = Slot(0, 6, 20, "c" * 32, LIMITS)
     assert Bench(own=own).boots().guard.state.generation == 7
+
+
+def test_a_slot_that_a_living_twin_writes_is_never_written() -> None:
+    bench = Bench(own=Slot(0, 6, 20, "c" * 32, LIMITS))
+    for number in range(21, 60):
+        bench.round()
+        assert bench.lease is Lease.BOOTING
+        assert bench.guard.state.number <= number
+        bench.own = Slot(0, 6, number, "c" * 32, LIMITS)
+    assert "second machine" in str(bench.guard.state.view.disk_trouble)
+
+
+def test_a_slot_of_another_boot_is_watched_before_it_is_written() -> None:
+    bench = Bench(own=Slot(0, 6, 20, "c" * 32, LIMITS))
+    began = bench.now
+    bench.boots()
+    assert at_least_s(began, bench.now) >= 2 * LIMITS.round_s
+
+
+def test_after_an_intruder_nothing_is_wanted_until_it_has_been_silent_for_a_whole_lease() -> None:
+    bench = Bench().holds()
+    bench.later(LIMITS.round_s)
+    bench.wake()
+    bench.answer(own=Slot(0, 9, 90, "c" * 32, LIMITS))
+    assert bench.lease is Lease.ENDING
+    met = bench.now
+    bench.do(AllStopped(bench.now, bench.guard.state.sweep))
+    bench.do(DaemonEnded(bench.now))
+    bench.do(AllStopped(bench.now, bench.guard.state.sweep))
+    assert bench.lease is Lease.BOOTING
+    bench.asked = Asked.WANT
+    while bench.lease is Lease.BOOTING:
+        assert at_least_s(met, bench.now) < 3 * LIMITS.take_s
+        bench.round()
+    assert at_least_s(met, bench.now) >= LIMITS.take_s
+    assert bench.guard.state.generation == 10
 
 
 def test_the_same_boot_is_the_same_life() -> None:

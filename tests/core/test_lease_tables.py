@@ -33,14 +33,15 @@ def test_an_ended_lease_never_comes_back_to_life() -> None:
         if s.lease is Lease.RESET:
             assert becomes is Lease.RESET, s
         if s.lease is Lease.ENDING:
-            assert becomes in ENDED or (becomes is Lease.FREE and s.stopped), s
+            assert becomes in ENDED or (becomes in (Lease.FREE, Lease.BOOTING) and s.stopped), s
 
 
 def test_what_does_not_stop_in_time_is_reset_and_what_stopped_is_not() -> None:
     for s in every(LeaseSituation):
         if s.lease is Lease.ENDING:
             late = Lease.RESET if s.age is Age.OVERDUE else Lease.ENDING
-            assert first_match(LEASE, s).becomes is (Lease.FREE if s.stopped else late), s
+            stopped = Lease.BOOTING if s.intruder else Lease.FREE
+            assert first_match(LEASE, s).becomes is (stopped if s.stopped else late), s
 
 
 def test_nothing_is_held_on_an_ended_lease() -> None:

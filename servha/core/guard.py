@@ -52,7 +52,7 @@ from servha.core.guard_words import (
     values,
     watches_own,
 )
-from servha.core.lease import ENTRY, LEASE, Age, Lease
+from servha.core.lease import ENDED, ENTRY, LEASE, Age, Lease
 from servha.core.register import NO_CLAIM, Claim, Entry, Flags, Slot, TreeEntry
 from servha.core.table import fill, first_match
 from servha.core.timing import Limits
@@ -141,6 +141,8 @@ class Guard:
         row = first_match(LEASE, lease_situation(state))
         said = values(state)
         because, otherwise = row.why(**said), fill(row.otherwise, said)
+        if row.becomes is state.lease and row.becomes in ENDED:
+            because, otherwise = state.because, state.otherwise  # why it ended is what there is to tell
         if row.becomes is not state.lease:
             ended = row.becomes in (Lease.ENDING, Lease.RESET)
             out.append(Log("error" if ended else "info", because))

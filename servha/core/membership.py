@@ -80,13 +80,18 @@ class Membership:
         return replace(self, links=tuple(replace(v, carrier=up) if v.name == link else v for v in self.links))
 
     def passed(self, now_s: float, timing: Timing) -> Membership:
-        """Return the view at `now_s`. If we ourselves were stopped, silence is counted anew.
+        """Return the view at `now_s`. If we ourselves were stopped, that time does not count as silence.
 
-        A paused process finds every link silent when it wakes, and that says nothing about the peer.
+        A paused process finds every link silent when it wakes, and that says nothing about the peer; a link that was
+        silent before stays so.
         """
         last_s = self.last_event_s
         if last_s is not None and now_s - last_s >= timing.late_s:
-            views = tuple(v if v.heard_s is None else replace(v, heard_s=now_s) for v in self.links)
+            paused_s = now_s - last_s
+            views = tuple(
+                v if v.heard_s is None else replace(v, heard_s=min(now_s, v.heard_s + paused_s))
+                for v in self.links
+            )
             return replace(self, links=views, last_event_s=now_s)
         return replace(self, last_event_s=now_s)
 

@@ -94,6 +94,8 @@ class ResourceWorker:
         self._said: ResourceState | None = None
         self._unknowns = 0
         self._heals: deque[float] = deque(maxlen=HEALS_MAX)
+        self.mends = True
+        """Whether what somebody takes away is put back; not while the tree it belongs to is being stopped."""
         self._emptied_at: float | None = None
         self._closed = False
 
@@ -335,7 +337,7 @@ class ResourceWorker:
                 )
             )
             return
-        healed = await self.kind.heal(place)
+        healed = await self.kind.heal(place) if self.mends else None
         if healed is not None and healed.ok:
             self._heals.append(began)
             because = say(

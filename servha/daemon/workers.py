@@ -109,6 +109,7 @@ class Workers:
 
     def start(self, effect: StartResource) -> None:
         """Start a resource; the outcome comes as an event."""
+        self._let_mend(effect.tree, mends=True)
         worker = self._worker(effect.tree, effect.resource)
         if worker is not None:
             worker.start(
@@ -117,9 +118,17 @@ class Workers:
 
     def stop(self, effect: StopResource) -> None:
         """Stop a resource, or clean up after a dead one; the outcome comes as an event."""
+        if not effect.clean_up:
+            self._let_mend(effect.tree, mends=False)
         worker = self._worker(effect.tree, effect.resource)
         if worker is not None:
             worker.stop(ownership=effect.ownership, reason=effect.reason, clean_up=effect.clean_up)
+
+    def _let_mend(self, tree: str, *, mends: bool) -> None:
+        """While a tree is being stopped, nothing of it is put back: the guard may have taken it away for good."""
+        for (name, _), kept in self._kept.items():
+            if name == tree:
+                kept.worker.mends = mends
 
     async def close(self) -> None:
         """Stop looking; what runs stays running."""

@@ -182,7 +182,7 @@ def test_after_an_intruder_nothing_is_wanted_until_it_has_been_silent_for_a_whol
     bench.later(LIMITS.round_s)
     bench.wake()
     bench.answer(own=Slot(0, 9, 90, "c" * 32, LIMITS))
-    assert bench.lease is Lease.ENDING
+    assert bench.ends
     met = bench.now
     bench.do(AllStopped(bench.now, bench.guard.state.sweep))
     bench.do(DaemonEnded(bench.now))

@@ -119,6 +119,11 @@ class Bench:
         return self.lease is Lease.ENDING
 
     @property
+    def boots_again(self) -> bool:
+        """Whether its slot is being rewritten."""
+        return self.lease is Lease.BOOTING
+
+    @property
     def granted(self) -> bool:
         return self.guard.state.view.entry(TREE).granted
 

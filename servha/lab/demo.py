@@ -57,8 +57,8 @@ def demo(args: argparse.Namespace, screen: Screen) -> int:
             return _watch(lab, probe, screen)
 
 
-def form_cluster(lab: Lab) -> None:
-    """Make node1 and node2 a cluster."""
+def form_cluster(lab: Lab, *figures: str) -> None:
+    """Make node1 and node2 a cluster; `figures` are options of `servha cluster init` beside those of the profile."""
     password = secrets.token_urlsafe(12)
     links = [f"--link={link}={INTERFACE[link]}" for link in ("private", "public")]
     for node in lab.nodes:
@@ -68,7 +68,7 @@ def form_cluster(lab: Lab) -> None:
     arbitration = ("--arbitration=reference-address", f"--reference={REFERENCE_ADDRESS}")
     lab.node1.run(
         *("servha", "cluster", "init", "--name=demo", "--node=node1", secret),
-        *(f"--profile={lab.profile}", *arbitration, *links),
+        *(f"--profile={lab.profile}", *figures, *arbitration, *links),
     )
     first = lab.node1.layout.address("public")
     lab.node2.run("servha", "cluster", "join", first, "--node=node2", secret, *links)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from servha.lab.lab import Lab
 from servha.lab.service import Unit
 from servha.lab.trouble import LabError
 from tests.live import cluster as clusters
+from tests.live import quorum
 from tests.live.cluster import Cluster
 from tests.live.observer import watching
+from tests.live.quorum import QuorumCluster
 
 _HERE = Path(__file__).parent
 _LOG_LINES = 60
@@ -96,40 +99,76 @@ def own_cluster(make_cluster: ClusterMaker) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def shared_cluster() -> Iterator[list[Cluster]]:
     """At most one cluster, for all tests that leave it as they found it."""
+    yield from _kept()
+
+
+@pytest.fixture(scope="session")
+def shared_quorum() -> Iterator[list[Cluster]]:
+    """The same with a quorum disk."""
+    yield from _kept()
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, shared_cluster: list[Cluster]) -> Iterator[Cluster]:
+    """A ready cluster: the one of the test before, brought back to its first state, or a new one."""
+    with _lent(request, shared_cluster, clusters.build) as cluster, watching(cluster.lab) as cluster.seen:
+        yield cluster
+
+
+@pytest.fixture
+def quorum_disk(request: pytest.FixtureRequest, shared_quorum: list[Cluster]) -> Iterator[QuorumCluster]:
+    """The same with a quorum disk that decides, and the application on a shared disk."""
+    with _lent(request, shared_quorum, quorum.build_unhurried) as cluster:
+        assert isinstance(cluster, QuorumCluster)
+        with watching(cluster.lab, records=cluster.records) as cluster.seen:
+            yield cluster
+
+
+QuorumMaker = Callable[..., QuorumCluster]
+
+
+@pytest.fixture
+def make_quorum(make_lab: LabMaker) -> QuorumMaker:
+    """Build clusters with a quorum disk of one's own; the test watches them itself."""
+    return lambda profile="fast": quorum.build(make_lab(daemons=True, profile=profile))
+
+
+def _kept() -> Iterator[list[Cluster]]:
     kept: list[Cluster] = []
     yield kept
     for cluster in kept:
         cluster.lab.down()
 
 
-@pytest.fixture
-def cluster(request: pytest.FixtureRequest, shared_cluster: list[Cluster]) -> Iterator[Cluster]:
-    """A ready cluster: the one of the test before, brought back to its first state, or a new one."""
-    if not shared_cluster:
-        shared_cluster.append(_built())
-    cluster = shared_cluster[0]
+@contextmanager
+def _lent(
+    request: pytest.FixtureRequest, shared: list[Cluster], build: Callable[[Lab], Cluster]
+) -> Iterator[Cluster]:
+    """Give a ready cluster to a test, and throw it away if nobody knows in what state it comes back."""
+    if not shared:
+        shared.append(_built(build))
+    cluster = shared[0]
     try:
         with watching(cluster.lab) as cluster.seen:
             cluster.settle()
-        with watching(cluster.lab) as cluster.seen:
-            yield cluster
+        yield cluster
         if request.node.stash.get(_failed, False):
             raise _Spoiled  # noqa: TRY301
     except _Spoiled:
-        _throw_away(shared_cluster, words=True)
+        _throw_away(shared, words=True)
     except BaseException:
-        _throw_away(shared_cluster, words=True)
+        _throw_away(shared, words=True)
         raise
     else:
         if any(n.power != "on" for n in cluster.lab.nodes) or cluster.is_as_built():
             return
-        _throw_away(shared_cluster, words=False)
+        _throw_away(shared, words=False)
 
 
-def _built() -> Cluster:
+def _built(build: Callable[[Lab], Cluster]) -> Cluster:
     lab = Lab.up(new_name(), profile="fast")
     try:
-        return clusters.build(lab)
+        return build(lab)
     except BaseException:
         print(words_of(lab))
         lab.down()
@@ -140,9 +179,9 @@ class _Spoiled(Exception):
     """A test failed: nobody knows in what state it left the cluster."""
 
 
-def _throw_away(shared_cluster: list[Cluster], *, words: bool) -> None:
-    (cluster,) = shared_cluster
-    shared_cluster.clear()
+def _throw_away(shared: list[Cluster], *, words: bool) -> None:
+    (cluster,) = shared
+    shared.clear()
     try:
         if words:
             print(words_of(cluster.lab))

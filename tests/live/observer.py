@@ -8,7 +8,8 @@ listening sockets there, and the ext4 file systems the kernel has open. A node w
         ...
     seen.holders("address", time.monotonic())
 
-Leaving the block raises `HeldTwice` if both nodes ever had the same thing at the same time.
+Leaving the block raises `HeldTwice` if both nodes ever had the same thing at the same time, or if what stands on the
+shared disk shows two writers (records.py).
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from servha.lab import disk, power_switch
 from servha.lab.lab import Lab
 from servha.lab.layout import VIRTUAL_ADDRESS
 from servha.lab.node import Node
+from tests.live.records import Records
 
 EVERY_S = 0.003
+RECORDS_EVERY_S = 1.0
 THINGS = ("address", "application", "disk")
 
 Holders = frozenset[str]
@@ -43,9 +46,11 @@ class Witness:
     lab: Lab
     address: str
     port: int
+    records: Records | None = None
     changes: dict[str, list[tuple[float, Holders]]] = field(default_factory=lambda: {t: [] for t in THINGS})
     twice: list[tuple[str, float]] = field(default_factory=list)
     looks: int = 0
+    _read_at_s: float = 0.0
 
     def holders(self, thing: str, at_s: float) -> Holders:
         """Return the nodes that had `thing` at a moment of CLOCK_MONOTONIC."""
@@ -85,6 +90,9 @@ class Witness:
             if who != self.now(thing):
                 self.changes[thing].append((time.monotonic(), who))
         self.looks += 1
+        if self.records and time.monotonic() - self._read_at_s > RECORDS_EVERY_S:
+            self._read_at_s = time.monotonic()
+            self.records.look()
 
     def _who_has(self, thing: str) -> Holders:
         return frozenset(node.name for node in self.lab.nodes if self._has(node, thing))
@@ -115,13 +123,20 @@ class Witness:
 
 
 @contextmanager
-def watching(lab: Lab, *, address: str = VIRTUAL_ADDRESS, port: int = 80) -> Iterator[Witness]:
-    """Watch while the block runs; raise if anything was held twice."""
-    witness = Witness(lab, address, port)
+def watching(
+    lab: Lab,
+    *,
+    address: str = VIRTUAL_ADDRESS,
+    port: int = 80,
+    records: Records | None = None,
+    every_s: float = EVERY_S,
+) -> Iterator[Witness]:
+    """Watch while the block runs; raise if anything was held twice, or written by two."""
+    witness = Witness(lab, address, port, records)
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(EVERY_S):
+        while not ended.wait(every_s):
             witness.look()
 
     thread = threading.Thread(target=watch, name="witness", daemon=True)
@@ -135,3 +150,8 @@ def watching(lab: Lab, *, address: str = VIRTUAL_ADDRESS, port: int = 80) -> Ite
     if witness.twice:
         what, at_s = witness.twice[0]
         raise HeldTwice(f"both nodes had the {what} at {at_s:.3f}\n{witness.story()}")
+    if records:
+        records.look()
+        problems = records.problems()
+        if problems:
+            raise HeldTwice("\n".join([*problems[:10], witness.story()]))

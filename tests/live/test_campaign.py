@@ -1,0 +1,143 @@
+"""Random faults on real nodes with a quorum disk, while a witness watches: a seed makes the faults, and is printed.
+
+    FAULTS=200 SEED=7 .venv/bin/python -m pytest -s tests/live/test_campaign.py
+
+Two promises. Safety, at every moment: never both nodes have the address, the application or the disk, and what stands
+on the shared disk was never written by two. Liveness, after every ten faults: everything is mended, and exactly one
+node answers before the deadline. What a seed cannot repeat is the machine's own timing.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from servha.lab import probe
+from servha.lab.node import Node
+from servha.lab.probe import Probe
+from servha.lab.trouble import LabError
+from tests.live import quorum
+from tests.live.cluster import TREE
+from tests.live.conftest import LabMaker
+from tests.live.observer import watching
+from tests.live.quorum import DAEMONS, LINKS, QuorumCluster
+from tests.live.wait import eventually
+
+FAULTS = int(os.environ.get("FAULTS", "20"))
+SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+SPELL = 10
+"""Faults between two rests."""
+SPELLS_MAX = 2
+"""Spells in one lab: then comes a new one."""
+REST_S = 90.0
+"""How long a mended cluster may take until one node answers and the other could take over."""
+LOOKS_EVERY_S = 0.012
+WAITS_S = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
+TROUBLES = ("error", "error-write", "hang", "slow 300", "slow 1500")
+
+Fault = Callable[[], None]
+
+
+@dataclass
+class Campaign:
+    """One lab, and what is done to it."""
+
+    cluster: QuorumCluster
+    chance: random.Random
+    began_s: float = field(default_factory=time.monotonic)
+    story: list[str] = field(default_factory=list)
+
+    def tell(self, what: str) -> None:
+        """Print what happens, for the reader of a failing run."""
+        self.story.append(f"{time.monotonic() - self.began_s:7.2f} s  {what}")
+        print(self.story[-1], flush=True)
+
+    def strike(self) -> None:
+        """Do one thing that can be done now, and wait a moment."""
+        faults = self._faults()
+        _, what, act = self.chance.choices(faults, [weight for weight, _, _ in faults])[0]
+        try:
+            act()
+        except (LabError, OSError) as error:
+            what += f" (not now: {error})"  # it is just being reset, or off
+        self.tell(what)
+        time.sleep(self.chance.choice(WAITS_S))
+
+    def rest(self, client: Probe) -> None:
+        """Mend everything; exactly one node answers and the other is ready, within the deadline."""
+        cluster, since_s = self.cluster, time.monotonic()
+        self.tell("everything is mended")
+        cluster.mend()
+        assert eventually(lambda: all(cluster.picture(n).exists for n in cluster.lab.nodes), within_s=REST_S)
+        if eventually(cluster.failed, within_s=2.0):
+            self.tell("a tree that failed waits for an order, and gets it")
+            cluster.servha(cluster.node1, "tree", "release", TREE)
+        answer = client.wait_answer(after_s=since_s, within_s=REST_S)
+        cluster.await_ready(cluster.lab.node(answer.who), within_s=REST_S)
+        self.tell(f"{answer.who} answers under number {cluster.ownership(cluster.lab.node(answer.who))}")
+
+    def _faults(self) -> list[tuple[int, str, Fault]]:
+        """Return what can be done, each with its weight and its words."""
+        cluster, chance = self.cluster, self.chance
+        node, name, link = chance.choice(cluster.lab.nodes), chance.choice(DAEMONS), chance.choice(LINKS)
+        direction, words = chance.choice(("in", "out")), chance.choice(TROUBLES)
+        off = [n for n in cluster.lab.nodes if n.power == "off"]
+        found: list[tuple[int, str, Fault]] = [
+            (3, "nothing passes between the nodes", cluster.part),
+            (2, f"{node.name}: every cable is pulled", lambda: cluster.isolate(node)),
+            (
+                2,
+                f"{node.name}: every cable works one way only, {direction} is cut",
+                lambda: cluster.isolate(node, direction=direction),
+            ),
+            (1, f"{node.name}: {link} is pulled", lambda: cluster.lab.cut(link, node.name)),
+            (4, "every cable is mended", cluster.heal),
+            (3, "both disks are well", lambda: self._trouble("", *cluster.lab.nodes)),
+            (2, f"both disks: {words}", lambda: self._trouble(words, *cluster.lab.nodes)),
+            (3, f"{node.name}: disk {words}", lambda: self._trouble(words, node)),
+            (2, f"{node.name}: SIGSTOP {name}", lambda: cluster.stop_daemon(node, name)),
+            (3, f"{node.name}: SIGCONT {name}", lambda: cluster.continue_daemon(node, name)),
+            (2, f"{node.name}: kill -9 {name}", lambda: cluster.kill_daemon(node, name)),
+            (2, f"{node.name}: power-off", lambda: self._poweroff(node)),
+        ]
+        return found + [(4, f"{n.name}: boot", n.boot) for n in off]
+
+    def _poweroff(self, node: Node) -> None:
+        node.poweroff()
+
+    def _trouble(self, words: str, *nodes: Node) -> None:
+        for node in nodes:
+            self.cluster.trouble(words, node)
+
+
+def campaigns() -> list[int]:
+    """Return how many faults each lab gets."""
+    most = SPELL * SPELLS_MAX
+    labs = max(2, -(-FAULTS // most))
+    return [len(range(FAULTS)[lab::labs]) for lab in range(labs)]
+
+
+@pytest.mark.parametrize(("lab_number", "count"), enumerate(campaigns()))
+def test_random_faults_never_make_two_holders_and_one_answers_in_the_end(
+    make_lab: LabMaker, lab_number: int, count: int
+) -> None:
+    profile, build = (("fast", quorum.build), ("fast", quorum.build_unhurried))[lab_number % 2]
+    print(f"FAULTS={FAULTS} SEED={SEED}, lab {lab_number} ({build.__name__}, {count} faults)")
+    cluster = build(make_lab(daemons=True, profile=profile))
+    campaign = Campaign(cluster, random.Random(f"{SEED} {lab_number}"))  # noqa: S311
+    with (
+        watching(cluster.lab, records=cluster.records, every_s=LOOKS_EVERY_S) as cluster.seen,
+        probe.running(cluster.lab, every_s=0.05) as client,
+    ):
+        cluster.await_ready(cluster.node1)
+        for number in range(1, count + 1):
+            campaign.strike()
+            if number % SPELL == 0 or number == count:
+                campaign.rest(client)
+    lives = cluster.records.lives()
+    print(f"{len(lives)} lives wrote {len(cluster.records.seen)} records; {client.answered_by()}")

@@ -122,7 +122,7 @@ def campaigns() -> list[int]:
     return [len(range(FAULTS)[lab::labs]) for lab in range(labs)]
 
 
-@pytest.mark.parametrize(("lab_number", "count"), enumerate(campaigns()))
+@pytest.mark.parametrize(("lab_number", "count"), list(enumerate(campaigns())))
 def test_random_faults_never_make_two_holders_and_one_answers_in_the_end(
     make_lab: LabMaker, lab_number: int, count: int
 ) -> None:

@@ -3,6 +3,7 @@
 PY := .venv/bin/python
 ARGS ?=
 SEEDS ?= 5000
+FAULTS ?= 200
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo check format test bench rewrite soak docs lock clean
@@ -37,8 +38,9 @@ rewrite: venv ## regenerate the answers of tests/scenarios and docs/reference/ru
 	@$(PY) -m pytest -q tests/test_scenarios.py --rewrite
 	@$(PY) tools/draw_rules.py docs/reference/rules.md
 
-soak: venv ## random faults for a long time: SEEDS=n
+soak: venv ## random faults for a long time: SEEDS=n simulated, then FAULTS=n on real nodes (root)
 	@$(PY) -m servha.sim.soak $(SEEDS)
+	@SERVHA_SOAK=1 FAULTS=$(FAULTS) $(PY) -m pytest -s tests/live/test_campaign.py tests/live/test_quorum_links.py
 
 docs: venv ## man pages and completions into build/
 	@$(PY) tools/make_pages.py build

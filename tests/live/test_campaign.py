@@ -14,11 +14,13 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
 from servha.lab import probe
 from servha.lab.node import Node
+from servha.lab.node_disk import MOUNT_POINT
 from servha.lab.probe import Probe
 from servha.lab.trouble import LabError
 from tests.live import quorum
@@ -37,7 +39,7 @@ SPELLS_MAX = 2
 REST_S = 90.0
 """How long a mended cluster may take until one node answers and the other could take over."""
 LOOKS_EVERY_S = 0.012
-WAITS_S = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
+WAITS_S = (0.0, 0.05, 0.2, 0.4, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0)
 TROUBLES = ("error", "error-write", "hang", "slow 300", "slow 1500")
 
 Fault = Callable[[], None]
@@ -51,6 +53,9 @@ class Campaign:
     chance: random.Random
     began_s: float = field(default_factory=time.monotonic)
     story: list[str] = field(default_factory=list)
+    stopped: list[tuple[Node, str]] = field(default_factory=list)
+    cut: bool = False
+    hurt: bool = False
 
     def tell(self, what: str) -> None:
         """Print what happens, for the reader of a failing run."""
@@ -73,6 +78,8 @@ class Campaign:
         cluster, since_s = self.cluster, time.monotonic()
         self.tell("everything is mended")
         cluster.mend()
+        self.stopped.clear()
+        self.cut = self.hurt = False
         assert eventually(lambda: all(cluster.picture(n).exists for n in cluster.lab.nodes), within_s=REST_S)
         if eventually(cluster.failed, within_s=2.0):
             self.tell("a tree that failed waits for an order, and gets it")
@@ -88,31 +95,67 @@ class Campaign:
         direction, words = chance.choice(("in", "out")), chance.choice(TROUBLES)
         off = [n for n in cluster.lab.nodes if n.power == "off"]
         found: list[tuple[int, str, Fault]] = [
-            (3, "nothing passes between the nodes", cluster.part),
-            (2, f"{node.name}: every cable is pulled", lambda: cluster.isolate(node)),
+            (3, "nothing passes between the nodes", self._cutting(cluster.part)),
+            (2, f"{node.name}: every cable is pulled", self._cutting(lambda: cluster.isolate(node))),
             (
                 2,
                 f"{node.name}: every cable works one way only, {direction} is cut",
-                lambda: cluster.isolate(node, direction=direction),
+                self._cutting(lambda: cluster.isolate(node, direction=direction)),
             ),
-            (1, f"{node.name}: {link} is pulled", lambda: cluster.lab.cut(link, node.name)),
-            (4, "every cable is mended", cluster.heal),
-            (3, "both disks are well", lambda: self._trouble("", *cluster.lab.nodes)),
+            (1, f"{node.name}: {link} is pulled", self._cutting(lambda: cluster.lab.cut(link, node.name))),
             (2, f"both disks: {words}", lambda: self._trouble(words, *cluster.lab.nodes)),
             (3, f"{node.name}: disk {words}", lambda: self._trouble(words, node)),
-            (2, f"{node.name}: SIGSTOP {name}", lambda: cluster.stop_daemon(node, name)),
-            (3, f"{node.name}: SIGCONT {name}", lambda: cluster.continue_daemon(node, name)),
+            (2, f"{node.name}: SIGSTOP {name}", lambda: self._stop(node, name)),
             (2, f"{node.name}: kill -9 {name}", lambda: cluster.kill_daemon(node, name)),
+            (1, f"{node.name}: kill -9 of both daemons", lambda: cluster.kill_by_pid(node, *DAEMONS)),
+            (1, f"{node.name}: kill -9 of the application", lambda: self._kill_application(node)),
+            (1, f"{node.name}: somebody's shell stays on the disk", lambda: self._sit_on_disk(node)),
             (2, f"{node.name}: power-off", lambda: self._poweroff(node)),
         ]
-        return found + [(4, f"{n.name}: boot", n.boot) for n in off]
+        found += [(4, f"{n.name}: boot", n.boot) for n in off]
+        if self.cut:
+            found.append((4, "every cable is mended", self._heal))
+        if self.hurt:
+            found.append((4, "both disks are well", lambda: self._trouble("", *cluster.lab.nodes)))
+        for node, name in self.stopped:
+            found.append((4, f"{node.name}: SIGCONT {name}", partial(self._continue, node, name)))
+        return found
+
+    def _cutting(self, cut: Fault) -> Fault:
+        def act() -> None:
+            self.cut = True
+            cut()
+
+        return act
+
+    def _heal(self) -> None:
+        self.cut = False
+        self.cluster.heal()
+
+    def _stop(self, node: Node, name: str) -> None:
+        self.cluster.stop_daemon(node, name)
+        self.stopped.append((node, name))
+
+    def _continue(self, node: Node, name: str) -> None:
+        self.stopped.remove((node, name))
+        self.cluster.continue_daemon(node, name)
+
+    def _kill_application(self, node: Node) -> None:
+        if self.cluster.application(node):
+            self.cluster.kill_application(node)
+
+    def _sit_on_disk(self, node: Node) -> None:
+        """Keep the file system from being unmounted for some seconds: what has to stop meanwhile cannot."""
+        node.run("sh", "-c", f"cd {MOUNT_POINT} && (sleep 8 >/dev/null 2>&1 </dev/null &)", check=False)
 
     def _poweroff(self, node: Node) -> None:
         node.poweroff()
 
     def _trouble(self, words: str, *nodes: Node) -> None:
+        self.hurt = bool(words)
         for node in nodes:
-            self.cluster.trouble(words, node)
+            if node.power != "off":
+                self.cluster.trouble(words, node)
 
 
 def campaigns() -> list[int]:

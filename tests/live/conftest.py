@@ -120,7 +120,8 @@ def quorum_disk(request: pytest.FixtureRequest, shared_quorum: list[Cluster]) ->
     """The same with a quorum disk that decides, and the application on a shared disk."""
     with _lent(request, shared_quorum, quorum.build_unhurried) as cluster:
         assert isinstance(cluster, QuorumCluster)
-        with watching(cluster.lab, records=cluster.records) as cluster.seen:
+        checks = (cluster.against_the_slots,)
+        with watching(cluster.lab, records=cluster.records, checks=checks) as cluster.seen:
             yield cluster
 
 

@@ -8,8 +8,8 @@ listening sockets there, and the ext4 file systems the kernel has open. A node w
         ...
     seen.holders("address", time.monotonic())
 
-Leaving the block raises `HeldTwice` if both nodes ever had the same thing at the same time, or if what stands on the
-shared disk shows two writers (records.py).
+Leaving the block raises `HeldTwice` if both nodes ever had the same thing at the same time, if what stands on the
+shared disk shows two writers (records.py), or if one of the `checks` ever found something.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,8 +47,11 @@ class Witness:
     address: str
     port: int
     records: Records | None = None
+    checks: tuple[Callable[[], str], ...] = ()
+    """Each says what is wrong at this moment, or nothing."""
     changes: dict[str, list[tuple[float, Holders]]] = field(default_factory=lambda: {t: [] for t in THINGS})
     twice: list[tuple[str, float]] = field(default_factory=list)
+    wrong: list[tuple[str, float]] = field(default_factory=list)
     looks: int = 0
     _read_at_s: float = 0.0
 
@@ -90,6 +93,7 @@ class Witness:
             if who != self.now(thing):
                 self.changes[thing].append((time.monotonic(), who))
         self.looks += 1
+        self.wrong += [(found, time.monotonic()) for check in self.checks if (found := check())]
         if self.records and time.monotonic() - self._read_at_s > RECORDS_EVERY_S:
             self._read_at_s = time.monotonic()
             self.records.look()
@@ -129,10 +133,11 @@ def watching(
     address: str = VIRTUAL_ADDRESS,
     port: int = 80,
     records: Records | None = None,
+    checks: tuple[Callable[[], str], ...] = (),
     every_s: float = EVERY_S,
 ) -> Iterator[Witness]:
     """Watch while the block runs; raise if anything was held twice, or written by two."""
-    witness = Witness(lab, address, port, records)
+    witness = Witness(lab, address, port, records, checks)
     ended = threading.Event()
 
     def watch() -> None:
@@ -150,6 +155,9 @@ def watching(
     if witness.twice:
         what, at_s = witness.twice[0]
         raise HeldTwice(f"both nodes had the {what} at {at_s:.3f}\n{witness.story()}")
+    if witness.wrong:
+        what, at_s = witness.wrong[0]
+        raise HeldTwice(f"{what} at {at_s:.3f}\n{witness.story()}")
     if records:
         records.look()
         problems = records.problems()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from servha.core.register import Entry as RegisterEntry
 from servha.core.register import Slot
 from servha.core.timing import Limits
 from servha.lab import demo
@@ -67,7 +68,7 @@ class QuorumCluster(Cluster):
     def claims(self, node: Node) -> bool:
         """Whether the node claims what the other one holds, or wants it, by the disk."""
         slot = self.slot(node)
-        return bool(slot.claim.target_generation) or any(t.entry == "want" for t in slot.trees)
+        return bool(slot.claim.target_generation) or any(t.entry is RegisterEntry.WANT for t in slot.trees)
 
     def await_writer(self, node: Node, ownership: int, *, within_s: float = READY_S) -> None:
         """Wait until what stands on the shared disk was written by that node under that number."""
@@ -78,6 +79,18 @@ class QuorumCluster(Cluster):
             return [(life.last.node, life.ownership) for life in last] == [(node.name, ownership)]
 
         assert eventually(writes, within_s=within_s), f"{node.name} does not write: {self.records.lives()}"
+
+    def against_the_slots(self) -> str:
+        """What stands on the disk and must not, at any moment; empty if nothing."""
+        slots = [slot for slot in self.slots() if slot is not None]
+        held = [(slot, tree) for slot in slots for tree in slot.trees if tree.entry.holds]
+        if len({tree.ownership for _, tree in held}) < len(held):
+            return f"two nodes hold it under one number: {held}"
+        for slot in slots:
+            wants = [tree for tree in slot.trees if tree.entry.holds or tree.entry is RegisterEntry.WANT]
+            if wants and not slot.flags.watchdog_armed:
+                return f"{slot.host} declares {wants} without a watchdog"
+        return ""
 
     # --- daemons and lives
 

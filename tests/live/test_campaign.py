@@ -2,8 +2,9 @@
 
     FAULTS=200 SEED=7 .venv/bin/python -m pytest -s tests/live/test_campaign.py
 
-Two promises. Safety, at every moment: never both nodes have the address, the application or the disk, and what stands
-on the shared disk was never written by two. Liveness, after every ten faults: everything is mended, and exactly one
+Two promises. Safety, at every moment: never both nodes have the address, the application or the disk, what stands on
+the shared disk was never written by two, and no slot shows a tree held twice under one number, or without a watchdog.
+Liveness, after every ten faults: everything is mended, and exactly one
 node answers before the deadline. What a seed cannot repeat is the machine's own timing.
 """
 
@@ -165,6 +166,7 @@ def campaigns() -> list[int]:
     return [len(range(FAULTS)[lab::labs]) for lab in range(labs)]
 
 
+@pytest.mark.timeout(SPELLS_MAX * (SPELL * 8 + 3 * REST_S))
 @pytest.mark.parametrize(("lab_number", "count"), list(enumerate(campaigns())))
 def test_random_faults_never_make_two_holders_and_one_answers_in_the_end(
     make_lab: LabMaker, lab_number: int, count: int
@@ -173,8 +175,9 @@ def test_random_faults_never_make_two_holders_and_one_answers_in_the_end(
     print(f"FAULTS={FAULTS} SEED={SEED}, lab {lab_number} ({build.__name__}, {count} faults)")
     cluster = build(make_lab(daemons=True, profile=profile))
     campaign = Campaign(cluster, random.Random(f"{SEED} {lab_number}"))  # noqa: S311
+    checks = (cluster.against_the_slots,)
     with (
-        watching(cluster.lab, records=cluster.records, every_s=LOOKS_EVERY_S) as cluster.seen,
+        watching(cluster.lab, records=cluster.records, checks=checks, every_s=LOOKS_EVERY_S) as cluster.seen,
         probe.running(cluster.lab, every_s=0.05) as client,
     ):
         cluster.await_ready(cluster.node1)

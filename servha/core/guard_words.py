@@ -30,6 +30,7 @@ WANT_ROUNDS = 2
 CLAIM_ROUNDS = 3
 """The round that wrote the claim, and two after it that found the peer's slot unchanged."""
 
+NOT_READ = say("the quorum disk has not been read yet")
 WATCH_MORE_S = 0.1
 """Beyond two rounds: for how long an own slot of another boot is watched, lest its writer live."""
 
@@ -107,7 +108,7 @@ def disk_trouble(state: GuardState) -> Text:
         return state.disk_trouble
     if hangs(state):
         return say("the quorum disk does not answer")
-    return say("the quorum disk has not been read yet") if state.peer_mark is None else NOTHING_SAID
+    return NOT_READ if state.peer_mark is None else NOTHING_SAID
 
 
 def daemon_word(state: GuardState) -> Daemon:

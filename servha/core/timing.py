@@ -35,7 +35,7 @@ IN_FLIGHT_LEAST_MS = 250
 class Limits:
     """The lease's figures in milliseconds; both nodes must run with the same ones (inequality I8).
 
-    >>> PROFILES["manual"].limits.take_s, round(PROFILES["manual"].limits.keep_s(), 3)
+    >>> round(PROFILES["manual"].limits.take_s, 3), round(PROFILES["manual"].limits.keep_s(), 3)
     (6.56, 3.98)
     """
 

@@ -37,7 +37,11 @@ class Blackout:
         return float("inf") if self.end_s is None else self.end_s - self.start_s
 
 
-def blackouts(attempts: Iterable[Attempt], *, patience_s: float = 0.1) -> list[Blackout]:
+PATIENCE_S = 0.1
+"""A gap between two good answers that nobody calls a blackout, on a machine that has time."""
+
+
+def blackouts(attempts: Iterable[Attempt], *, patience_s: float = PATIENCE_S) -> list[Blackout]:
     """Return every time in which the client tried and got nothing.
 
     A gap between two good answers counts if an attempt made in it failed, or if it is longer than `patience_s`

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from servha.core.words import Text, say
 from servha.lab import attempts
-from servha.lab.attempts import Attempt, Blackout
+from servha.lab.attempts import PATIENCE_S, Attempt, Blackout
 from servha.lab.lab import Lab
 from servha.lab.layout import VIRTUAL_ADDRESS
 from servha.lab.trouble import Exit, LabError
@@ -74,9 +74,9 @@ class Probe:
         with self._news:
             return list(self._seen)
 
-    def blackouts(self) -> list[Blackout]:
+    def blackouts(self, *, patience_s: float = PATIENCE_S) -> list[Blackout]:
         """See `attempts.blackouts`."""
-        return attempts.blackouts(self.attempts())
+        return attempts.blackouts(self.attempts(), patience_s=patience_s)
 
     def longest(self) -> Blackout | None:
         """The longest blackout, None if there was none."""

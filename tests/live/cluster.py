@@ -27,6 +27,9 @@ from tests.live.observer import Witness
 from tests.live.wait import eventually
 
 TREE = "web"
+SLOW_S = 1.0
+"""A gap between two answers, none of them failed, that a busy machine may make by itself."""
+
 READY_S = 40.0
 """How long anything may take that must happen: generous, because the machine may be busy."""
 

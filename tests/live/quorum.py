@@ -87,9 +87,10 @@ class QuorumCluster(Cluster):
         if len({tree.ownership for _, tree in held}) < len(held):
             return f"two nodes hold it under one number: {held}"
         for slot in slots:
-            wants = [tree for tree in slot.trees if tree.entry.holds or tree.entry is RegisterEntry.WANT]
-            if wants and not slot.flags.watchdog_armed:
-                return f"{slot.host} declares {wants} without a watchdog"
+            # The first round that declares a wish is on its way while the watchdog's driver still answers.
+            unguarded = [tree for tree in slot.trees if tree.entry.holds]
+            if unguarded and not slot.flags.watchdog_armed:
+                return f"{slot.host} declares {unguarded} without a watchdog"
         return ""
 
     # --- daemons and lives

@@ -10,7 +10,7 @@ import pytest
 
 from servha.lab import probe
 from servha.lab.node import Node
-from tests.live.cluster import Cluster
+from tests.live.cluster import SLOW_S, Cluster
 from tests.live.wait import eventually
 
 Death = Callable[[Node], object]
@@ -25,7 +25,7 @@ def untouched(cluster: Cluster, node: Node) -> Iterator[None]:
         yield
         client.wait_answer(who=node.name)
     assert client.results()["lost"] == 0, client.results()
-    assert client.blackouts() == []
+    assert client.blackouts(patience_s=SLOW_S) == []
     assert set(client.answered_by()) == {node.name}
     assert (cluster.application(node), cluster.ownership(node), cluster.owner()) == before
     assert {who for _, who in cluster.witness.changes["address"]} == {frozenset({node.name})}

@@ -8,7 +8,7 @@ import pytest
 
 from servha.core.timing import PROFILES
 from servha.lab import probe
-from tests.live.cluster import show
+from tests.live.cluster import SLOW_S, show
 from tests.live.conftest import QuorumMaker
 from tests.live.observer import watching
 from tests.live.quorum import BEYOND_S, LIMITS, QuorumCluster
@@ -54,7 +54,7 @@ def test_the_former_owner_comes_back_as_the_standby(quorum_disk: QuorumCluster) 
         cluster.await_ready(cluster.node2)
         client.wait_answer(who="node2")
     assert client.results()["lost"] == 0
-    assert client.blackouts() == []
+    assert client.blackouts(patience_s=SLOW_S) == []
     assert (cluster.application(cluster.node2), cluster.ownership(cluster.node2)) == (pid, number)
 
 
@@ -70,7 +70,7 @@ def test_the_owner_runs_on_when_the_standby_loses_its_power(quorum_disk: QuorumC
         cluster.await_ready(cluster.node1)
         client.wait_answer(who="node1")
     assert client.results()["lost"] == 0
-    assert client.blackouts() == []
+    assert client.blackouts(patience_s=SLOW_S) == []
     assert (cluster.application(cluster.node1), cluster.ownership(cluster.node1)) == (pid, number)
 
 

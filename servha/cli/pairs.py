@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from servha.config.reading import fields_of
+from servha.config.shape import HOOK_NAMES
 from servha.core.words import say
 from servha.wire.rpc import Code, Refusal
 
@@ -85,6 +86,27 @@ def detector_of(word: str, kinds: Mapping[str, type[Any]]) -> dict[str, object]:
     hints = fields_of(kind)[0] if kind is not None else {}
     typed = (part.partition("=") for part in parts)
     return {"kind": name, **{key: value_of(raw, hints.get(key)) for key, _, raw in typed}}
+
+
+def hooks_of(words: Sequence[str]) -> dict[str, list[str]]:
+    """Read WHEN=COMMAND, the command split as a shell would; an empty one is to be forgotten."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, raw = word.partition("=")
+        if not equals or name not in HOOK_NAMES:
+            raise Refusal(
+                Code.USAGE,
+                say(
+                    "{word} is not WHEN=COMMAND with WHEN one of {names}",
+                    word=word,
+                    names=", ".join(HOOK_NAMES),
+                ),
+            )
+        try:
+            found[name] = shlex.split(raw)
+        except ValueError:
+            raise Refusal(Code.USAGE, say("a quote is not closed in {word}", word=word)) from None
+    return found
 
 
 def value_of(raw: str, hint: Any) -> object:

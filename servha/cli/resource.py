@@ -7,6 +7,7 @@ decided by the kind.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from servha.cli import cluster_file, exits, resource_kinds
@@ -60,6 +61,7 @@ def add(place: Place) -> None:
             "servha resource create web/vip ipv4 address=192.0.2.100/24 nic=eth0 nic@node2=ens3",
             "servha resource create web/app custom start=/opt/app/start stop=/opt/app/stop --after vip \\",
             "    --detector port:port=80 --detector 'url:url=http://127.0.0.1/,text=OK'",
+            "servha resource create web/db custom start=/opt/db/start --hook 'before_start=/opt/db/prepare --fast'",
         ),
         codes=EDIT_CODES,
         more=say("KEY@NODE=VALUE sets a value for one node. Lists are split as a shell would: args='-p 80'."),
@@ -127,6 +129,21 @@ def _settings(verb: Verb) -> None:
         action="append",
         text=say("watch it with this detector; all given ones must agree"),
     )
+    verb.option(
+        "--hook",
+        metavar="WHEN=COMMAND",
+        action="append",
+        text=say(
+            "run this program before_start, after_start, before_stop, after_stop or on_stop_failure; WHEN= runs none"
+        ),
+    )
+    verb.option(
+        "--hook-timeout",
+        dest="hook_timeout_s",
+        metavar="N",
+        type=float,
+        text=say("seconds a hook may take (30)"),
+    )
     for flag, name, kind, text in TIMES:
         verb.option(flag, dest=name, metavar="N", type=kind, text=text)
     verb.changes()
@@ -157,6 +174,16 @@ def _common(args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def _hooks(args: argparse.Namespace) -> dict[str, object]:
+    """What was typed of hooks; empty when nothing was."""
+    from servha.cli import pairs  # noqa: PLC0415
+
+    found: dict[str, object] = dict(pairs.hooks_of(args.hook or ()))
+    if args.hook_timeout_s is not None:
+        found["timeout_s"] = args.hook_timeout_s
+    return found
+
+
 def create(args: argparse.Namespace, screen: Screen) -> int:
     """Create a resource."""
     from servha.cli import change, pairs  # noqa: PLC0415
@@ -166,6 +193,8 @@ def create(args: argparse.Namespace, screen: Screen) -> int:
     tree, name = names_of(args.resource)
     typed = pairs.pairs_of(args.pairs, RESOURCES.get(args.kind))
     common = _common(args)
+    if hooks := _hooks(args):
+        common["hooks"] = hooks
 
     def edited(base: Document) -> Edited:
         change.is_new(args.resource, [f"{tree}/{r.name}" for r in change.known_tree(base, tree).resources])
@@ -185,9 +214,12 @@ def edit(args: argparse.Namespace, screen: Screen) -> int:
     from servha.config.kinds import RESOURCES  # noqa: PLC0415
 
     tree, name = names_of(args.resource)
+    common, hooks = _common(args), _hooks(args)
 
     def edited(base: Document) -> Edited:
         resource = change.known_resource(base, tree, name)
+        if hooks:
+            common["hooks"] = {**dataclasses.asdict(resource.hooks), **hooks}
         typed = pairs.pairs_of(args.pairs, RESOURCES.get(resource.kind))
         settings = {**resource.settings, **typed.settings}
         per_node = {
@@ -202,7 +234,7 @@ def edit(args: argparse.Namespace, screen: Screen) -> int:
             name,
             settings=settings,
             per_node={node: own for node, own in per_node.items() if own},
-            **_common(args),
+            **common,
         )
 
     return change.carry_out(

@@ -115,6 +115,10 @@ def show_resource(screen: Screen, document: Mapping[str, Any], status: Any, tree
     for detector in found.get("detectors", ()):
         rest = ", ".join(f"{key}={shown(value)}" for key, value in detector.items() if key != "kind")
         rows.append([screen.words(say("detector {kind}", kind=str(detector.get("kind", "")))), rest])
+    hooks: Mapping[str, Any] = found.get("hooks", {})
+    for hook, command in hooks.items():
+        if command and hook != "timeout_s":
+            rows.append([screen.words(say("hook {hook}", hook=hook)), shown(command)])
     screen.table(rows)
 
 

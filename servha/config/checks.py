@@ -19,6 +19,7 @@ from servha.config.shape import (
     NAME_PATTERN,
     TREES_MAX,
     Document,
+    ResourceSection,
     TreeSection,
     settings_on,
 )
@@ -214,12 +215,30 @@ def resources_fit(document: Document, broken: Broken) -> Iterator[Problem]:
                         suggestion(before, [name for name in names if name != resource.name]),
                     )
             yield from settings_problems(tree, resource, f"{path}.{resource.name}")
+            yield from hook_problems(resource, f"{path}.{resource.name}")
         circle = _circle(tree)
         if circle:
             yield Problem(
                 f"{path}.{circle[0]}.after",
                 say("the resources wait for each other: {circle}", circle=" -> ".join(circle)),
                 say("take one of these dependencies away"),
+            )
+
+
+def hook_problems(resource: ResourceSection, path: str) -> Iterator[Problem]:
+    """A hook is a program by its absolute path, found without a search path or a shell."""
+    for name, command in resource.hooks.commands.items():
+        if not command[0].startswith("/"):
+            yield Problem(
+                f"{path}.hooks.{name}",
+                say("{path} is not an absolute path", path=command[0]),
+                say("write the whole path of the program, such as /opt/app/{name}", name=name),
+            )
+        if any("\0" in word or "\n" in word for word in command):
+            yield Problem(
+                f"{path}.hooks.{name}",
+                say("a word of the command contains a NUL or a line break"),
+                say("put such a text into a script and name that"),
             )
 
 

@@ -20,6 +20,7 @@ from servha.config.reading import Reading
 from servha.config.shape import (
     ClusterSection,
     Document,
+    Hooks,
     Language,
     LinkEnd,
     NodeSection,
@@ -35,6 +36,7 @@ from servha.core.words import say
 __all__ = [
     "ClusterSection",
     "Document",
+    "Hooks",
     "Language",
     "LinkEnd",
     "NodeSection",

@@ -19,6 +19,7 @@ from servha.config.problem import Problem, suggestion
 from servha.config.shape import (
     ClusterSection,
     Document,
+    Hooks,
     LinkEnd,
     NodeSection,
     Password,
@@ -147,7 +148,8 @@ class Reading:
 
     def resource(self, data: object, path: str) -> ResourceSection | None:
         """Read one resource; its settings are looked at by kinds.py, which knows the kinds."""
-        return self.build(ResourceSection, data, path)
+        hooks: Nested = {"hooks": lambda raw, at: self.some(self.build(Hooks, raw, at))}
+        return self.build(ResourceSection, data, path, hooks)
 
     @staticmethod
     def some(value: object) -> object:

@@ -102,6 +102,33 @@ class NodeSection:
     links: dict[str, LinkEnd] = field(default_factory=dict)
 
 
+Command = tuple[Annotated[str, Meta(max_length=4096)], ...]
+"""A program by its absolute path, and its arguments; empty: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Programs that run as root around what is done to a resource (高级属性), each within `timeout_s`.
+
+    What becomes of an action whose hook fails is daemon/hooks.py's to say.
+    """
+
+    before_start: Command = ()
+    after_start: Command = ()
+    before_stop: Command = ()
+    after_stop: Command = ()
+    on_stop_failure: Command = ()
+    timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+
+    @property
+    def commands(self) -> dict[str, Command]:
+        """The hooks that are set, by their names."""
+        return {name: command for name in HOOK_NAMES if (command := getattr(self, name))}
+
+
+HOOK_NAMES = ("before_start", "after_start", "before_stop", "after_stop", "on_stop_failure")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSection:
     """One resource of a tree: its kind, the kind's settings, and when to worry about it."""
@@ -112,6 +139,7 @@ class ResourceSection:
     settings: Settings = field(default_factory=dict)
     per_node: dict[str, Settings] = field(default_factory=dict)
     detectors: tuple[Settings, ...] = ()
+    hooks: Hooks = field(default_factory=Hooks)
     start_timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 120.0
     stop_timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 60.0
     check_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0

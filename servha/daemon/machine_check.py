@@ -11,6 +11,7 @@ import asyncio
 from servha.config.document import Document, ResourceSection, TreeSection, kind_on
 from servha.config.problem import Problem
 from servha.core.words import say
+from servha.daemon.hooks import hooks_unfit
 from servha.host import Host
 from servha.resources.kind import FieldProblem, Place
 
@@ -50,7 +51,7 @@ async def _unfit(tree: TreeSection, resource: ResourceSection, *, us: str, host:
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
             reasons: list[FieldProblem] = await kind_on(resource, us).unfit(place)
-            return reasons
+            return [*reasons, *await hooks_unfit(resource.hooks, host)]
     except TimeoutError:
         late = say("it did not say within {seconds} s whether it could run", seconds=round(LOOK_TIMEOUT_S))
         return [FieldProblem("kind", late)]

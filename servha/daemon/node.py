@@ -83,7 +83,7 @@ class ClusterNode:
             send_lease=lambda: self.beats.send_lease(),  # noqa: PLW0108 - the beats come after
         )
         self.beats = Beats(us=us, session=session, happen=self._beat, tell=note, leases=self._guarding.leases)
-        self.workers = Workers(us=us, host=host, happen=self._happen)
+        self.workers = Workers(us=us, host=host, happen=self._happen, tell=journal.add)
         self._prober = Prober(host=host, happen=self._happen)
         executor = Executor(
             beats=self.beats,

@@ -13,8 +13,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from servha.config.shape import Hooks
 from servha.core.model import Action, ResourceState
 from servha.core.words import Text, say
+from servha.daemon.hooks import Hooked, Tell
 from servha.detectors import DetectorKind, together
 from servha.host import Finding, Host, HostError, Outcome
 from servha.resources.kind import Place, ResourceKind
@@ -67,6 +69,8 @@ class ResourceWorker:
         host: Host,
         report: Callable[[Finding], None],
         finished: Callable[[Action, Outcome, float], None],
+        hooks: Hooks = Hooks(),  # noqa: B008 - frozen
+        tell: Tell = lambda _severity, _text: None,
     ) -> None:
         self.kind = kind
         self.events_missed = 0
@@ -77,6 +81,8 @@ class ResourceWorker:
         self._settings = settings
         self._report = report
         self._finished = finished
+        self._hooks = hooks
+        self._hooked = Hooked(hooks, tell)
         self._place = Place(
             tree=tree,
             resource=resource,
@@ -177,9 +183,11 @@ class ResourceWorker:
         self._place = ask.place
         try:
             if ask.action is Action.START:
-                outcome = await self._start(ask.place, began)
+                outcome = await self._hooked.around_start(ask.place, lambda: self._start(ask.place))
+            elif ask.clean_up:
+                outcome = await self.kind.clean_up(ask.place)
             else:
-                outcome = await self._stop(ask)
+                outcome = await self._hooked.around_stop(ask.place, lambda: self._stop(ask))
         except HostError as error:
             outcome = Outcome(ok=False, because=error.text)
         except Exception as error:
@@ -190,13 +198,16 @@ class ResourceWorker:
         self._unknowns = 0
         if outcome.ok:
             self._said = ResourceState.RUNNING if ask.action is Action.START else ResourceState.STOPPED
-        self._attend(running=self._said is ResourceState.RUNNING)
+        started = self._said is ResourceState.RUNNING
+        # Nobody watched while the last hook ran.
+        self._attend(running=started, soon=started and bool(self._hooks.after_start))
         # Before it is told: whoever is told may ask for the next thing at once.
         self._doing = None
         self._finished(ask.action, outcome, loop.time() - began)
 
-    async def _start(self, place: Place, began: float) -> Outcome:
+    async def _start(self, place: Place) -> Outcome:
         loop = asyncio.get_running_loop()
+        began = loop.time()
         outcome = await self.kind.start(place)
         if not outcome.ok:
             return outcome
@@ -241,8 +252,6 @@ class ResourceWorker:
                     self._emptied_at = asyncio.get_running_loop().time()
 
     async def _stop(self, ask: _Ask) -> Outcome:
-        if ask.clean_up:
-            return await self.kind.clean_up(ask.place)
         outcome = await self.kind.stop(ask.place)
         # Seen is believed over said, both ways: a script may fail after the application is gone, and may
         # succeed although it is not.
@@ -265,12 +274,12 @@ class ResourceWorker:
 
     # --- looking, in between --------------------------------------------------------------------------------
 
-    def _attend(self, *, running: bool) -> None:
+    def _attend(self, *, running: bool, soon: bool = False) -> None:
         if self._closed:
             return
         loop = asyncio.get_running_loop()
         name = f"{self._place.tree}/{self._place.resource}"
-        self._poller = loop.create_task(self._poll(), name=f"poll {name}")
+        self._poller = loop.create_task(self._poll(soon=soon), name=f"poll {name}")
         if running:
             self._watcher = loop.create_task(self._watch(self._place), name=f"watch {name}")
 
@@ -294,10 +303,12 @@ class ResourceWorker:
             return Finding(ResourceState.UNKNOWN, error.text, "")
         return together([own, *others] if own is not None else others)
 
-    async def _poll(self) -> None:
+    async def _poll(self, *, soon: bool) -> None:
         """Active or standby, we look at every interval: here it must run, there it must not."""
+        wait_s = 0.0 if soon else self._settings.check_interval_s
         while True:  # for as long as the resource is configured; every turn waits
-            await asyncio.sleep(self._settings.check_interval_s)
+            await asyncio.sleep(wait_s)
+            wait_s = self._settings.check_interval_s
             finding = await self._look(self._place)
             was = self._said
             watched = self._watcher is not None and not self._watcher.done()

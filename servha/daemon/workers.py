@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from servha.config.document import Document, ResourceSection, detectors_on, kind_on, settings_on
 from servha.core.effects import StartResource, StopResource
 from servha.core.events import ActionFinished, Event, Remembered, ResourceReported, TreeMemory
-from servha.core.model import Action, Order, Phase, ResourceState, Step
+from servha.core.model import Action, JournalEntry, Order, Phase, ResourceState, Step
+from servha.core.words import Text
 from servha.daemon.loop import boottime_s
 from servha.daemon.memory import Doing, Owned
 from servha.daemon.resource_worker import ResourceWorker, WorkerSettings
@@ -37,8 +38,16 @@ class _Kept:
 class Workers:
     """All resource workers of this node. Called in the loop's thread only."""
 
-    def __init__(self, *, us: str, host: Host, happen: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        *,
+        us: str,
+        host: Host,
+        happen: Callable[[Event], None],
+        tell: Callable[[JournalEntry], object] = lambda _entry: None,
+    ) -> None:
         self._us = us
+        self._tell = tell
         self._host = host
         self._happen = happen
         self._kept: dict[Key, _Kept] = {}
@@ -147,6 +156,13 @@ class Workers:
                 ActionFinished(boottime_s(), tree, resource.name, action, outcome.ok, outcome.because, took_s)
             )
 
+        def told(severity: str, text: Text) -> None:
+            self._tell(
+                JournalEntry(
+                    boottime_s(), self._us, f"{tree}/{resource.name}", "", "", "", text, severity=severity
+                )
+            )
+
         return ResourceWorker(
             tree=tree,
             resource=resource.name,
@@ -160,6 +176,8 @@ class Workers:
             host=self._host,
             report=lambda finding: self._found(key, finding),
             finished=finished,
+            hooks=resource.hooks,
+            tell=told,
         )
 
     def _found(self, key: Key, finding: Finding) -> None:

@@ -150,6 +150,22 @@ def test_an_edit_keeps_what_was_not_named_and_forgets_what_was_given_empty(
     assert resource(cluster, "vip")["per_node"] == {"node2": {"nic": "ens3"}}
 
 
+def test_hooks_are_typed_as_in_a_shell_kept_by_an_edit_and_forgotten_when_given_empty(
+    cluster: FakeDaemon, run: Run
+) -> None:
+    assert run("resource", "edit", "web/vip", "--hook", "before_start=/opt/tell 'two words'").status == 0
+    assert (
+        run("resource", "edit", "web/vip", "--hook", "after_stop=/opt/x", "--hook-timeout", "5").status == 0
+    )
+    hooks = resource(cluster, "vip")["hooks"]
+    assert hooks["before_start"] == ["/opt/tell", "two words"]
+    assert (hooks["after_stop"], hooks["timeout_s"]) == (["/opt/x"], 5.0)
+    assert run("resource", "edit", "web/vip", "--hook", "before_start=").status == 0
+    hooks = resource(cluster, "vip")["hooks"]
+    assert (hooks["before_start"], hooks["after_stop"]) == ([], ["/opt/x"])
+    assert "/opt/x" in run("resource", "show", "web/vip").out
+
+
 def test_every_problem_is_listed_with_its_place(cluster: FakeDaemon, run: Run) -> None:
     ran = run("resource", "create", "web/app", "custom", "strat=/opt/demo/start", "--after", "vipp")
     assert ran.status == 78
@@ -175,6 +191,9 @@ def test_every_problem_is_listed_with_its_place(cluster: FakeDaemon, run: Run) -
         (("resource", "create", "web/x", "ipv4", "--detector", "port"), 78, "port"),
         (("resource", "create", "web/x", "ipv4", "--detector", "port:80"), 2, "KIND:KEY=VALUE"),
         (("resource", "create", "web/x", "nokind"), 78, "nokind"),
+        (("resource", "edit", "web/vip", "--hook", "before=/a"), 2, "before_start"),
+        (("resource", "edit", "web/vip", "--hook", "before_start=a 'b"), 2, "quote"),
+        (("resource", "edit", "web/vip", "--hook", "before_start=tell"), 78, "absolute"),
         (("resource", "delete", "web/nix"), 6, "there are: web/vip"),
         (("resource", "depend", "web/vip", "vip"), 78, "vip"),
         (("resource", "kinds", "nokind"), 6, "there are: ipv4"),

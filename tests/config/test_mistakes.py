@@ -227,6 +227,27 @@ MISTAKES: list[tuple[str, object, str]] = [
         "trees.web.resources.vip.kind: there is no resource kind ipv5; did you mean ipv4?",
     ),
     (
+        "trees.0.resources.0.hooks",
+        {"before_strat": ["/a"]},
+        "trees.web.resources.vip.hooks.before_strat: is not a known setting; did you mean before_start?",
+    ),
+    (
+        "trees.0.resources.0.hooks",
+        {"after_stop": ["tell", "us"]},
+        (
+            "trees.web.resources.vip.hooks.after_stop: tell is not an absolute path; write the whole path of the"
+            " program, such as /opt/app/after_stop"
+        ),
+    ),
+    (
+        "trees.0.resources.0.hooks",
+        {"after_stop": ["/tell", "a\nb"]},
+        (
+            "trees.web.resources.vip.hooks.after_stop: a word of the command contains a NUL or a line break; put such"
+            " a text into a script and name that"
+        ),
+    ),
+    (
         "trees.0.resources.0.settings.adress",
         1,
         "trees.web.resources.vip.settings.adress: is not a known setting; did you mean address?",

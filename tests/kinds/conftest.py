@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from servha.config.shape import Hooks
 from servha.core.model import Action, ResourceState
 from servha.core.words import say
 from servha.daemon.resource_worker import ResourceWorker, WorkerSettings
@@ -139,11 +140,18 @@ class Desk:
     """One worker, and what it said."""
 
     def __init__(
-        self, host: Host, kind: ResourceKind, *detectors: DetectorKind, settings: WorkerSettings | None = None
+        self,
+        host: Host,
+        kind: ResourceKind,
+        *detectors: DetectorKind,
+        settings: WorkerSettings | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.reports: list[Finding] = []
         self.ends: list[tuple[Action, Outcome, float]] = []
         self.reported_at: list[float] = []
+        self.told: list[tuple[str, str]] = []
+        """What went to the event log: severity and sentence."""
         self.worker = ResourceWorker(
             tree="web",
             resource="app",
@@ -153,6 +161,8 @@ class Desk:
             host=host,
             report=self._report,
             finished=lambda action, outcome, took_s: self.ends.append((action, outcome, took_s)),
+            hooks=hooks or Hooks(),
+            tell=lambda severity, text: self.told.append((severity, str(text))),
         )
 
     def _report(self, finding: Finding) -> None:
@@ -183,9 +193,13 @@ async def desk() -> AsyncIterator[Callable[..., Awaitable[Desk]]]:
     made: list[Desk] = []
 
     async def make(
-        host: Host, kind: ResourceKind, *detectors: DetectorKind, settings: WorkerSettings | None = None
+        host: Host,
+        kind: ResourceKind,
+        *detectors: DetectorKind,
+        settings: WorkerSettings | None = None,
+        hooks: Hooks | None = None,
     ) -> Desk:
-        made.append(Desk(host, kind, *detectors, settings=settings))
+        made.append(Desk(host, kind, *detectors, settings=settings, hooks=hooks))
         return made[-1]
 
     yield make

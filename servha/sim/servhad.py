@@ -157,8 +157,8 @@ class Servhad(Process):
         match effect:
             case fx.SendBeat(report=report):
                 self._send(report)
-            case fx.StartResource(tree=tree, resource=resource):
-                self.world.starts(machine, tree)
+            case fx.StartResource(tree=tree, resource=resource, ownership=ownership):
+                self.world.starts(machine, tree, ownership)
                 self._act(tree, resource, Action.START)
             case fx.StopResource(tree=tree, resource=resource):
                 self._act(tree, resource, Action.STOP)

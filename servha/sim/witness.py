@@ -1,7 +1,8 @@
 """What an observer outside both machines sees: who really runs what, and the promises that nobody may break.
 
 S1  no tree runs on two nodes: counted everywhere.
-S3  an ownership number belongs to one node, and every new one is higher than all before it.
+S3  an ownership number belongs to one node, every new one is higher than all before it, and nothing is started under
+    an older one. (What was held may stand on the disk longer than it runs: a release may also come by beat.)
 S4  nothing is started for which the guard declares nothing.
 S5  the watchdog counts whenever the guard writes that it wants or holds something.
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from servha.core.model import TreeSpec
 from servha.core.register import Entry, Slot
 from servha.sim.machine import Machine, Power
 
@@ -32,6 +34,8 @@ class Witness:
     owners: dict[str, Owners] = field(default_factory=dict)
     _holders: dict[int, tuple[int, int]] = field(default_factory=dict)
     """By tree: the highest ownership number ever held, and which node held it."""
+    _held: set[tuple[int, int, int]] = field(default_factory=set)
+    """Tree, node and number of every holding so far."""
 
     def look(self, now_s: float) -> None:
         """Note who really runs each tree."""
@@ -63,18 +67,22 @@ class Witness:
                 highest, holder = self._holders.get(tree.id, (0, -1))
                 if tree.ownership == highest and holder != slot.node:
                     self._breaks(f"S3: number {highest} of tree {tree.id} belongs to both nodes")
-                elif tree.ownership < highest and holder != slot.node:
+                elif tree.ownership < highest and (tree.id, slot.node, tree.ownership) not in self._held:
                     self._breaks(
                         f"S3: {machine.us} holds tree {tree.id} with {tree.ownership} after {highest}"
                     )
                 elif tree.ownership > highest:
                     self._holders[tree.id] = (tree.ownership, slot.node)
+                self._held.add((tree.id, slot.node, tree.ownership))
 
-    def starts(self, machine: Machine, tree: str, *, held: bool, now_s: float) -> None:
+    def starts(self, machine: Machine, tree: TreeSpec, ownership: int, *, held: bool, now_s: float) -> None:
         """See servhad start something of a tree for which the guard declares that it holds it, or does not."""
         self.now_s = now_s
         if not held:
-            self._breaks(f"S4: {machine.us} starts {tree} without holding it")
+            self._breaks(f"S4: {machine.us} starts {tree.name} without holding it")
+        highest, _ = self._holders.get(tree.id, (0, -1))
+        if ownership < highest:
+            self._breaks(f"S3: {machine.us} starts {tree.name} under {ownership} after {highest}")
 
     def _breaks(self, what: str) -> None:
         if self.exclusive and (not self.broken or self.broken[-1][1] != what):

@@ -94,14 +94,14 @@ class World:
         """Let the witness see what runs."""
         self.witness.look(self.now_s)
 
-    def starts(self, machine: Machine, tree: str) -> None:
+    def starts(self, machine: Machine, tree: str, ownership: int) -> None:
         """Let the witness see a start, and whether the guard holds the tree."""
         guardd, spec = self.guards.get(machine.us), machine.cluster.tree(tree)
         if guardd is None or spec is None:
             return
         trees = guardd.guard.state.trees if guardd.guard else machine.saved.trees if machine.saved else ()
         held = any(t.id == spec.id and t.entry.holds for t in trees)
-        self.witness.starts(machine, tree, held=held, now_s=self.now_s)
+        self.witness.starts(machine, spec, ownership, held=held, now_s=self.now_s)
 
     def writes(self, machine: Machine, slot: Slot) -> None:
         """Let the witness see a guard write."""

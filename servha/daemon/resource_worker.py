@@ -17,14 +17,15 @@ from servha.config.shape import Hooks
 from servha.core.model import Action, ResourceState
 from servha.core.words import Text, say
 from servha.daemon.hooks import Hooked, Tell
-from servha.detectors import DetectorKind, together
+from servha.daemon.looking import look
+from servha.detectors import DetectorKind
 from servha.host import Finding, Host, HostError, Outcome
 from servha.resources.kind import Place, ResourceKind
 
 FIRST_LOOK_S, SLOWEST_LOOK_S = 0.005, 0.5
 """After a start we look again this soon, then at twice the distance each time."""
-LOOK_MAX_S = 300.0
-"""No look takes longer: kinds and detectors have limits of their own, this one catches their mistakes."""
+EVENT_GRACE_S = 0.1
+"""An event may still be on its way when a poll sees what it tells of; after this long it was missed."""
 SECOND_LOOK_S = 1.0
 """A peaceful end is believed without a second look that takes longer than this: it may have been a mere starter's."""
 ENDED_EARLY_S = 2.0
@@ -99,6 +100,8 @@ class ResourceWorker:
         self._watcher: asyncio.Task[None] | None = None
         self._said: ResourceState | None = None
         self._unknowns = 0
+        self._heard = 0
+        """How many findings the system's own news have brought."""
         self._heals: deque[float] = deque(maxlen=HEALS_MAX)
         self.mends = True
         """Whether what somebody takes away is put back; not while the tree it belongs to is being stopped."""
@@ -292,16 +295,7 @@ class ResourceWorker:
             await asyncio.wait(tasks)
 
     async def _look(self, place: Place) -> Finding:
-        """The kind's word and the detectors' together."""
-        try:
-            async with asyncio.timeout(LOOK_MAX_S):
-                own = await self.kind.check(place)
-                others = await asyncio.gather(*(detector.detect(place.host) for detector in self._detectors))
-        except TimeoutError:
-            return Finding(ResourceState.UNKNOWN, say("it could not be looked at in time"), "")
-        except HostError as error:
-            return Finding(ResourceState.UNKNOWN, error.text, "")
-        return together([own, *others] if own is not None else others)
+        return (await look(self.kind, self._detectors, place)).whole
 
     async def _poll(self, *, soon: bool) -> None:
         """Active or standby, we look at every interval: here it must run, there it must not."""
@@ -309,20 +303,23 @@ class ResourceWorker:
         while True:  # for as long as the resource is configured; every turn waits
             await asyncio.sleep(wait_s)
             wait_s = self._settings.check_interval_s
-            finding = await self._look(self._place)
-            was = self._said
+            was, heard = self._said, self._heard
+            seen = await look(self.kind, self._detectors, self._place)
             watched = self._watcher is not None and not self._watcher.done()
-            ended = finding.state in (ResourceState.STOPPED, ResourceState.FAILED)
-            if watched and was is ResourceState.RUNNING and ended:
+            if watched and was is ResourceState.RUNNING and seen.events_tell:
+                await asyncio.sleep(EVENT_GRACE_S)
+                if self._heard != heard:
+                    continue  # the event was on its way, and is dealt with
                 self.events_missed += 1
-            if finding.state is ResourceState.RUNNING and not watched:
+            if seen.whole.state is ResourceState.RUNNING and not watched:
                 self._watcher = asyncio.get_running_loop().create_task(self._watch(self._place))
-            self._take(finding)
+            self._take(seen.whole)
 
     async def _watch(self, place: Place) -> None:
         try:
             async with contextlib.aclosing(self.kind.watch(place)) as findings:
                 async for finding in findings:
+                    self._heard += 1
                     if finding.state is ResourceState.STOPPED:
                         await self._on_end(place, finding)
                     else:

@@ -52,11 +52,13 @@ class Workers:
         self._happen = happen
         self._kept: dict[Key, _Kept] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._missed_before = 0
+        """Events missed by workers that were replaced: the sum may only grow."""
 
     @property
     def events_missed(self) -> int:
         """How often a poll found what no event had told."""
-        return sum(kept.worker.events_missed for kept in self._kept.values())
+        return self._missed_before + sum(kept.worker.events_missed for kept in self._kept.values())
 
     def adapt(self, document: Document) -> list[Key]:
         """Make, replace and end workers so that they fit the configuration; returns those that are new."""
@@ -195,6 +197,7 @@ class Workers:
             return None
 
     def _end(self, worker: ResourceWorker) -> None:
+        self._missed_before += worker.events_missed
         task = asyncio.get_running_loop().create_task(worker.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -20,6 +20,8 @@ class Finding:
     source: str
     violent: bool = False
     """Ended by a signal or with a failure: it did not end because its work was done, so no second look is needed."""
+    asked: bool = False
+    """Found by asking the application or its file system: no event could have told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import select
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from urllib.parse import quote
 
@@ -130,7 +130,9 @@ def pids(path: Path) -> tuple[int, ...]:
     return tuple(found)
 
 
-async def emptied(path: Path, *, but: Container[int] | None = None) -> tuple[Ended, ...]:
+async def emptied(
+    path: Path, *, but: Container[int] | None = None, told: Callable[[], None] | None = None
+) -> tuple[Ended, ...]:
     """Return when no process lives in the group, at once if so already; and the ends that were seen, in order.
 
     How a process ended is asked, and an orphan thereby waited for, only where `but` names the children that are
@@ -163,6 +165,8 @@ async def emptied(path: Path, *, but: Container[int] | None = None) -> tuple[End
                     if but is not None and pid not in but:
                         seen.append(orphans.how_it_ended(ended, pid))
                     os.close(ended)
+                    if told is not None:
+                        told()
                     await asyncio.sleep(0.0005)  # it leaves the group a moment after it has ended
         except OSError as error:
             if error.errno != errno.ENODEV:  # the group was removed

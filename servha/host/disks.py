@@ -47,7 +47,7 @@ class TableEntry:
 
 
 class MountChanges(Protocol):
-    """Notice of changes in what is mounted; it does not say which, and several may come as one."""
+    """Notice of changes in what is mounted, and of disks that go away; not of which, and several may come as one."""
 
     async def next(self) -> None:
         """Wait for the next change since the subscription, or since the last call."""

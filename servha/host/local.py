@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -138,9 +138,9 @@ class LocalHost:
         """The processes in the group and below it."""
         return cgroups.pids(cgroup)
 
-    async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
+    async def emptied(self, cgroup: Path, *, told: Callable[[], None] | None = None) -> tuple[Ended, ...]:
         """Return when no process lives in the group, and how its processes ended."""
-        ended = await cgroups.emptied(cgroup, but=self._programs.children)
+        ended = await cgroups.emptied(cgroup, but=self._programs.children, told=told)
         self._bury_now()
         return ended
 

@@ -22,6 +22,7 @@ from servha.core.words import Text, say
 from servha.host import mounts
 from servha.host.disks import Disk, Mount, TableEntry
 from servha.host.port import HostError, Process
+from servha.host.uevents import block_devices_going
 from servha.host.waiting import exited
 
 ANSWER_S = 5.0
@@ -84,6 +85,8 @@ class LocalDisks:
         if not stat.S_ISBLK(status.st_mode):
             raise HostError(say("{path} is not a block device", path=path))
         number = mounts.number_of(status.st_rdev)
+        if not mounts.known(number):
+            return None  # a name that was left behind
         return Disk(number, mounts.holders(number))
 
     async def mounts(self) -> tuple[Mount, ...]:
@@ -102,7 +105,7 @@ class LocalDisks:
 
     @contextlib.contextmanager
     def mount_changes(self) -> Iterator[Changes]:
-        """Subscribe to changes.
+        """Subscribe to changes of mounts, and to disks that go away.
 
         The kernel announces one with POLLPRI, for which the loop does not look; an epoll of our own in between does.
         It stays registered: looking uses the announcement up, so one that came between two registrations would be
@@ -114,7 +117,8 @@ class LocalDisks:
             watch.register(file.fileno(), select.EPOLLPRI)
             loop.add_reader(watch.fileno(), changes.tell)
             try:
-                yield changes
+                with block_devices_going(changes.tell):
+                    yield changes
             finally:
                 loop.remove_reader(watch.fileno())
 

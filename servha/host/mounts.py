@@ -63,6 +63,11 @@ def own() -> tuple[Mount, ...]:
     return mounts_in(OWN.read_text(encoding="utf-8", errors="surrogateescape"))
 
 
+def known(number: str) -> bool:
+    """Whether the kernel has a block device of that number now; a name in /dev may outlive it."""
+    return Path(f"/sys/dev/block/{number}").exists()
+
+
 def holders(number: str) -> tuple[str, ...]:
     """The devices that are built on top of one."""
     return tuple(sorted(entry.name for entry in Path(f"/sys/dev/block/{number}/holders").glob("*")))

@@ -6,7 +6,7 @@ raises `HostError`, whose text names the thing and the reason; "no" is never use
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,8 +157,11 @@ class Host(Protocol):
         """The processes in the group and below it."""
         ...
 
-    async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
-        """Return when no process lives in the group, at once if so already; and how the first of them ended."""
+    async def emptied(self, cgroup: Path, *, told: Callable[[], None] | None = None) -> tuple[Ended, ...]:
+        """Return when no process lives in the group, at once if so already; and how the first of them ended.
+
+        `told` is called for each end of one that lived there already, as far as they are watched one by one.
+        """
         ...
 
     async def kill_cgroup(self, cgroup: Path, *, timeout_s: float) -> bool:

@@ -56,6 +56,7 @@ class ScriptedHost:
         self.broken: HostError | None = None
         """When set, every network question fails with it."""
         self._emptied: dict[Path, asyncio.Event] = {}
+        self._told: dict[Path, list[Callable[[], None]]] = {}
         self._subscribers: list[Subscription] = []
 
     def with_nic(self, nic: str, *, up: bool = True, carrier: bool = True) -> ScriptedHost:
@@ -86,6 +87,12 @@ class ScriptedHost:
         """Let every process of the group end."""
         self.living[cgroup] = ()
         self._emptied.setdefault(cgroup, asyncio.Event()).set()
+
+    def lose(self, cgroup: Path, pid: int) -> None:
+        """Let one process of the group end while others live on."""
+        self.living[cgroup] = tuple(one for one in self.living[cgroup] if one != pid)
+        for told in self._told.get(cgroup, ()):
+            told()
 
     def live(self, cgroup: Path, *pids: int) -> None:
         """Let processes live in the group."""
@@ -140,8 +147,10 @@ class ScriptedHost:
             pid for path, pids in self.living.items() if cgroup in (path, *path.parents) for pid in pids
         )
 
-    async def emptied(self, cgroup: Path) -> tuple[Ended, ...]:
+    async def emptied(self, cgroup: Path, *, told: Callable[[], None] | None = None) -> tuple[Ended, ...]:
         """Return when the test lets it die, as it says in `ends`."""
+        if told is not None:
+            self._told.setdefault(cgroup, []).append(told)
         if self.populated(cgroup):
             await self._emptied[cgroup].wait()
         return self.ends

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -259,19 +259,45 @@ class Custom:
             because = say(
                 "test script {path} says stopped (exit {code})", path=self.test_script, code=done.code
             )
-        return Finding(state, because, "test script")
+        return Finding(state, because, "test script", asked=True)
 
     async def watch(self, place: Place) -> AsyncGenerator[Finding, None]:
-        """The end of the last process in the group; nothing to watch where the start left none there."""
+        """The end of the last process in the group; of each of the first ones where a test script can judge it.
+
+        Nothing to watch where the start left none there.
+        """
         group = place.host.cgroup_of(place.tree, place.resource)
         if not place.host.populated(group):
             return
-        ended = await place.host.emptied(group)
+        one_ended = asyncio.Event()
+        emptied = asyncio.ensure_future(place.host.emptied(group, told=one_ended.set))
+        try:
+            while self.test_script:  # each turn waits for an end; the worker ends the last one
+                await _either(emptied, one_ended)
+                if emptied.done():
+                    break
+                one_ended.clear()
+                found = await self.check(place)  # a part of it is gone: does the rest still do its work?
+                if found is not None and found.state is not ResourceState.RUNNING and not emptied.done():
+                    yield found
+            ended = await emptied
+        finally:
+            emptied.cancel()
         violent = any(one.code for one in ended)
         yield Finding(ResourceState.STOPPED, _last_words(ended), "cgroup", violent=violent)
 
     async def heal(self, place: Place) -> None:
         """Nothing can be put back without a start."""
+
+
+async def _either(emptied: asyncio.Future[tuple[Ended, ...]], one_ended: asyncio.Event) -> None:
+    """Wait until the group is empty or one of its processes has ended."""
+    waiting = asyncio.ensure_future(one_ended.wait())
+    both: set[asyncio.Future[Any]] = {emptied, waiting}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
 
 
 def _last_words(ended: tuple[Ended, ...]) -> Text:

@@ -244,12 +244,12 @@ class SharedDisk:
         except HostError as error:
             return Finding(ResourceState.UNKNOWN, error.text, "shared_disk")
         if trouble:
-            return Finding(ResourceState.FAILED, trouble, "shared_disk")
+            return Finding(ResourceState.FAILED, trouble, "shared_disk", asked=True)
         because = say("{device} is mounted on {where}", device=self.device, where=self.mount_point)
         return Finding(ResourceState.RUNNING, because, "mounts")
 
     async def watch(self, place: Place) -> AsyncGenerator[Finding, None]:
-        """Whatever changes what is mounted: an unmount by somebody else, something mounted over it."""
+        """An unmount by somebody else, something mounted over it, a disk that goes away."""
         with place.host.disks.mount_changes() as changes:
             fine = True
             while True:  # as long as it runs; the worker ends it

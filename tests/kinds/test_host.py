@@ -106,7 +106,8 @@ async def test_a_new_daemon_sweeps_what_its_forerunner_left_half_done(base: Path
     )
     await until(lambda: cgroups.populated(left))
     async with LocalHost(node="node1", base=base) as host:
-        assert await child.wait() == -9
+        # 255 is what asyncio says when the host has buried the orphan before it could ask.
+        assert await child.wait() in (-9, 255)
         assert not host.populated(left)
 
 

@@ -138,8 +138,13 @@ def test_the_demonstration_runs_through_and_leaves_nothing() -> None:
 def test_the_demonstration_ends_with_ctrl_c_and_leaves_nothing() -> None:
     name = new_name()
     ours, its = pty.openpty()
+    heeding = ["env", "--default-signal=INT"]  # also where the tests themselves run in the background
     with subprocess.Popen(
-        [SERVHA, "lab", "demo", "--name", name], stdin=its, stdout=its, stderr=its, start_new_session=True
+        [*heeding, SERVHA, "lab", "demo", "--name", name],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
     ) as demo:
         os.close(its)
         said = b""

@@ -35,7 +35,11 @@ CHOICES: Final[tuple[tuple[str, tuple[str, ...], Text], ...]] = (
         tuple(SwitchPolicy),
         say("who may take over: every host by priority, or the highest only"),
     ),
-    ("failback", tuple(Failback), say("when a preferred host is back: move there, or stay")),
+    (
+        "failback",
+        tuple(Failback),
+        say("when a preferred host is back: move there, stay, or move within a window"),
+    ),
     ("start_failure", tuple(StartFailure), say("when it cannot be started: try the next host, or stay")),
     ("stop_failure", ("wait",), say("when it cannot be stopped: wait for an administrator")),
 )
@@ -95,12 +99,17 @@ def _settings(verb: Verb, *, hosts_required: bool) -> None:
         type=float,
         text=say("how long a preferred host must be healthy before the tree moves back to it (60)"),
     )
+    verb.option(
+        "--failback-window",
+        metavar="HH:MM-HH:MM",
+        text=say("the part of the day, by local time, in which failback window moves it back"),
+    )
     verb.changes()
 
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that were typed, by the names they have in the configuration."""
-    names = ("hosts", *(name for name, _, _ in CHOICES), "hold_down_s")
+    names = ("hosts", *(name for name, _, _ in CHOICES), "hold_down_s", "failback_window")
     found = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
     if "hosts" in found:
         found["hosts"] = tuple(h.strip() for h in found["hosts"].split(",") if h.strip())
@@ -142,7 +151,7 @@ def edit(args: argparse.Namespace, screen: Screen) -> int:
                 if name == "hosts"
                 else f"{before:g}"
                 if name == "hold_down_s"
-                else str(before)
+                else str(before) or "''"
             )
             words.append(f"--{name.removesuffix('_s').replace('_', '-')} {value}")
         return f"servha tree edit {args.tree} {' '.join(words)}"

@@ -23,6 +23,7 @@ from servha.config.shape import (
     TreeSection,
     settings_on,
 )
+from servha.core.model import Failback
 from servha.core.words import say
 from servha.wire.beat import link_tag
 
@@ -200,6 +201,27 @@ def hosts_are_nodes(document: Document, broken: Broken) -> Iterator[Problem]:
                 yield Problem(path, say("there is no node {node}", node=host), suggestion(host, names))
 
 
+def failback_windows(document: Document, broken: Broken) -> Iterator[Problem]:
+    """A tree that goes back within a window has one, and it lasts."""
+    for tree in document.trees:
+        path = f"trees.{tree.name}.failback_window"
+        begins, _, ends = tree.failback_window.partition("-")
+        if path in broken or tree.failback is not Failback.WINDOW:
+            continue
+        if not tree.failback_window:
+            yield Problem(
+                path,
+                say("failback is window, and no window is given"),
+                say("write a part of the day such as 01:00-05:00; 23:00-02:00 goes over midnight"),
+            )
+        elif begins == ends:
+            yield Problem(
+                path,
+                say("{window} begins when it ends", window=tree.failback_window),
+                say("for the whole day use failback preferred"),
+            )
+
+
 def resources_fit(document: Document, broken: Broken) -> Iterator[Problem]:
     """Resources have their own names, depend on each other without a circle, and suit their kinds."""
     for tree in document.trees:
@@ -254,6 +276,7 @@ CHECKS: tuple[Callable[[Document, Broken], Iterable[Problem]], ...] = (
     quorum_disk_named,
     trees_distinct,
     hosts_are_nodes,
+    failback_windows,
     resources_fit,
 )
 

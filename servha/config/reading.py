@@ -262,6 +262,8 @@ def _form(pattern: str) -> Text:
         return say("write an absolute path")
     if pattern.startswith("^[^/"):
         return say("write the name of a network interface, such as eth0")
+    if "[0-5][0-9]" in pattern:
+        return say("write a part of the day such as 01:00-05:00; 23:00-02:00 goes over midnight")
     if "0-9a-f" in pattern:
         return say("write it in hexadecimal digits: {pattern}", pattern=pattern)
     return say("it must match {pattern}", pattern=pattern)

@@ -34,6 +34,8 @@ NAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$"
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Description = Annotated[str, Meta(max_length=256)]
+Window = Annotated[str, Meta(pattern="^(|([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9])$")]
+"""Part of the day by the nodes' local time, such as 01:00-05:00; 23:00-02:00 goes over midnight."""
 Hex = Annotated[str, Meta(pattern="^[0-9a-f]*$", max_length=256)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Settings = dict[str, object]
@@ -157,6 +159,8 @@ class TreeSection:
     start_mode: StartMode = StartMode.AUTO
     switch_policy: SwitchPolicy = SwitchPolicy.BY_PRIORITY
     failback: Failback = Failback.PREFERRED
+    failback_window: Window = ""
+    """When `failback` window lets it go back."""
     hold_down_s: Annotated[float, Meta(ge=0, le=86400)] = 60.0
     start_failure: StartFailure = StartFailure.NEXT_HOST
     stop_failure: StopFailure = StopFailure.WAIT
@@ -264,4 +268,5 @@ def _tree_spec(tree: TreeSection, us: str) -> TreeSpec:
         failback=tree.failback,
         hold_down_s=tree.hold_down_s,
         start_failure=tree.start_failure,
+        failback_window=tree.failback_window,
     )

@@ -350,6 +350,7 @@ class Engine:
         said["failure"] = against if against.template else tree.failure
         said["held_by"] = tree.addresses.answered_by
         said["hold_down_s"] = round(spec.hold_down_s)
+        said["window"] = spec.failback_window
         on_disk = state.view.peer_entry(spec.id).ownership if state.view else 0
         said["rival"] = max(on_disk, their_side(state, spec).ownership)
         said["limit"] = limits.abnormal_stop_count_max if limits else 0

@@ -107,6 +107,14 @@ class ConfigChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowsTold:
+    """By the wall clock, which the core does not know, the failback windows of these trees are open and no others."""
+
+    now_s: float
+    trees: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class TreeMemory:
     """What stable memory and a look at the machine say about one tree.
 
@@ -158,6 +166,7 @@ Event = (
     | ActionFinished
     | OrderGiven
     | ConfigChanged
+    | WindowsTold
     | Remembered
     | GuardTold
     | Leaving

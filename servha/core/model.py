@@ -53,6 +53,7 @@ class Failback(StrEnum):
 
     PREFERRED = "preferred"
     STAY = "stay"
+    WINDOW = "window"  # as preferred, but only within a daily time window (reading A24)
 
 
 class StartFailure(StrEnum):
@@ -88,6 +89,8 @@ class TreeSpec:
     failback: Failback = Failback.PREFERRED
     hold_down_s: float = 60.0
     start_failure: StartFailure = StartFailure.NEXT_HOST
+    failback_window: str = ""
+    """In the administrator's words, such as "01:00-05:00": whether it is open now, the shell tells."""
 
 
 @dataclass(frozen=True, slots=True)

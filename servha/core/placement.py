@@ -68,7 +68,8 @@ class Question:
     failback: Failback
     start_failure: StartFailure
     settled: bool
-    """Whether the other node has been fit for the hold-down time and the last move is as long ago."""
+    """Whether the other node has been fit for the hold-down time, the last move is as long ago, and the time of day
+    is one at which the tree may go back."""
 
 
 UP = frozenset({Side.FIT, Side.UNFIT, Side.PARKED, Side.PARKED_ALONE, Side.WORN})
@@ -112,6 +113,20 @@ PLACEMENT: tuple[Row[Wish], ...] = (
         Wish.THERE,
         "{peer} is the preferred host and has been fit for {hold_down_s} s",
         "failback policy stay, or an order that pins it here, would have kept it",
+    ),
+    Row(
+        "failback-in-window",
+        {
+            "holder": Holder.US,
+            "pin": Pin.FREE,
+            "first": False,
+            "failback": Failback.WINDOW,
+            "there": Side.FIT,
+            "settled": True,
+        },
+        Wish.THERE,
+        "{peer} is the preferred host, has been fit for {hold_down_s} s, and it is between {window}",
+        "another time of day, or an order that pins it here, would have kept it",
     ),
     Row("kept", {"holder": Holder.US}, Wish.HERE, "it runs here and nothing asks for a change"),
     # The peer holds it, or held it when it was last heard.

@@ -21,6 +21,7 @@ from servha.core.events import (
     ResourceReported,
     Tick,
     TreeAddressesProbed,
+    WindowsTold,
 )
 from servha.core.membership import membership_for
 from servha.core.model import Action, Cluster, Phase, ResourceState, Step, TreeSpec
@@ -83,6 +84,8 @@ def remember(state: State, event: Event) -> State:
             return with_tree(state, replace(tree, order=order))
         case ConfigChanged(cluster=cluster):
             return configured(state, cluster)
+        case WindowsTold(trees=names):
+            return replace(state, trees=tuple(replace(t, window_open=t.name in names) for t in state.trees))
         case Remembered(trees=memories):
             for memory in memories:
                 tree = state.tree(memory.tree)

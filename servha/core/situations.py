@@ -26,6 +26,7 @@ from servha.core.guarded import (
 from servha.core.membership import LinkHealth
 from servha.core.model import (
     Fact,
+    Failback,
     Fitness,
     Order,
     Parked,
@@ -251,9 +252,10 @@ def _order_of(state: State, spec: TreeSpec) -> Order:
 
 
 def settled(state: State, spec: TreeSpec, tree: TreeState) -> bool:
-    """Return whether failback has waited long enough (reading A24)."""
+    """Return whether failback has waited long enough, and its window is open where it has one (reading A24)."""
     return (
-        tree.there_fit_since_s is not None
+        (spec.failback is not Failback.WINDOW or tree.window_open)
+        and tree.there_fit_since_s is not None
         and state.now_s - tree.there_fit_since_s >= spec.hold_down_s
         and state.now_s - tree.moved_s >= spec.hold_down_s
     )

@@ -69,6 +69,8 @@ class TreeState:
     moved_s: float = float("-inf")
     """When this node last started or released it: failback waits the hold-down from then on."""
     there_fit_since_s: float | None = None
+    window_open: bool = False
+    """Whether the shell said last that its failback window is open; closed until it says so."""
 
     def step(self, resource: str) -> Step:
         """Return the step of `resource`; one never touched is off."""

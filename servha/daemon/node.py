@@ -36,6 +36,7 @@ from servha.daemon.journal import Journal
 from servha.daemon.loop import Loop, boottime_s
 from servha.daemon.memory import Doing, OwnershipFile, PhasesFile
 from servha.daemon.probing import Prober
+from servha.daemon.windows import Windows
 from servha.daemon.workers import Workers
 from servha.host import ChangesMissed, Host, LinkGone, LinkState
 from servha.wire.beat import incarnation
@@ -102,6 +103,7 @@ class ClusterNode:
             changed=self._changed,
             failed=failed,
         )
+        self._windows = Windows(self._happen)
         self._carriers: asyncio.Task[None] | None = None
 
     @property
@@ -119,6 +121,7 @@ class ClusterNode:
         self._aim_probes()
         self.workers.adapt(self.document)
         await self.workers.look(self.document, self._phases.load(), self._ownership.load())
+        self._windows.adapt(self.document)
         self.beats.adapt(self.document, self._key)
         self._guarding.adapt(self.document)
         self._carriers = asyncio.get_running_loop().create_task(self._watch_carriers(), name="carriers")
@@ -131,6 +134,7 @@ class ClusterNode:
         self.beats.adapt(document, self._key)
         self._guarding.adapt(document)
         self._loop.happen(ConfigChanged(boottime_s(), core_cluster(document, self.us)))
+        self._windows.adapt(document)
         self.workers.attend(fresh)
         if self._carriers is not None:
             self._carriers.cancel()
@@ -150,6 +154,7 @@ class ClusterNode:
         if self._carriers is not None:
             self._carriers.cancel()
             await asyncio.wait([self._carriers], timeout=1.0)
+        self._windows.close()
         self._guarding.close()
         await self._prober.close()
         await self.workers.close()

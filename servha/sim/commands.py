@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from servha.core.events import WindowsTold
 from servha.core.model import (
     Failback,
     Goal,
@@ -74,6 +75,7 @@ def _configure(s: Scenario, words: list[str]) -> None:
         "switch_policy": SwitchPolicy,
         "start_failure": StartFailure,
         "hold_down_s": float,
+        "failback_window": str,
         "hosts": lambda v: tuple(v.split(",")),
     }
     s.trees = s.trees or [tree_of("web", ["vip", "app"], 1)]
@@ -236,6 +238,15 @@ def _hangs(s: Scenario, words: list[str]) -> None:
     known.killable = words[2] != "kill"
 
 
+def _window(s: Scenario, words: list[str]) -> None:
+    """Take `window web open` and `window closed`: the time of day, which both nodes tell their cores."""
+    names = frozenset(words[:-1])
+    if words[-1] not in ("open", "closed") or (words[-1] == "closed") is bool(names):
+        raise ValueError("a window is closed, or those of some trees are open")
+    for daemon in s.world.daemons.values():
+        daemon.tell(lambda now_s: WindowsTold(now_s, names))
+
+
 def _add(s: Scenario, words: list[str]) -> None:
     """Take `add web/more`: the tree gets one more resource, which needs no other."""
     tree, resource = _pair(words[0])
@@ -295,6 +306,7 @@ _TOLD: dict[str, Command] = {
     "works": lambda s, w: s.world.behaviour.update({(w[0], *_pair(w[1])): Behaviour()}),
     "found": lambda s, w: s.world.find(w[0], *_pair(w[1]), ResourceState(w[2])),
     "add": _add,
+    "window": _window,
     "foreign": lambda s, w: s.world.network.foreign.update({w[0]: " ".join(w[1:])}),
     "detach": lambda s, w: s.world.leave(w[0], stop_trees=False),
     "shutdown": lambda s, w: s.world.leave(w[0], stop_trees=True),

@@ -7,7 +7,7 @@ speaks only when the answer has changed. Whether a tree goes back is not decided
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 from collections.abc import Callable
 
 from servha.config.document import Document
@@ -18,11 +18,16 @@ from servha.daemon.loop import boottime_s
 LOOK_EVERY_S = 15.0
 
 
+def local_time_of_day() -> str:
+    """Return the local time as "HH:MM"."""
+    return dt.datetime.now().astimezone().strftime("%H:%M")
+
+
 class Windows:
     """The failback windows of all trees. Called in the loop's thread only."""
 
     def __init__(
-        self, happen: Callable[[Event], None], local_time: Callable[[], str] = lambda: _local_time()
+        self, happen: Callable[[Event], None], local_time: Callable[[], str] = local_time_of_day
     ) -> None:
         self._happen = happen
         self._local_time = local_time
@@ -65,7 +70,3 @@ def is_open(window: str, now: str) -> bool:
     if begins <= ends:
         return begins <= now < ends
     return now >= begins or now < ends
-
-
-def _local_time() -> str:
-    return datetime.datetime.now().astimezone().strftime("%H:%M")

@@ -60,6 +60,12 @@ class Machine(ScriptedHost):
         }
         self.disks.here["/dev/disk/by-id/lun1"] = Disk("8:16")
 
+    async def vanish(self) -> None:
+        """Take away what any of the examples runs, behind its back: kill -9, umount, ip addr del."""
+        await self.delete_address("eth0", "192.0.2.100/24")
+        self.disks.mount()
+        self.die(self.group)
+
     def _mounted(self, *mounts: Mount) -> Completed:
         self.disks.mount(*mounts)
         return Completed(0)
@@ -201,9 +207,7 @@ async def test_watching_tells_of_the_end(kind: ResourceKind) -> None:
     looking = asyncio.create_task(look())
     for _ in range(20):
         await asyncio.sleep(0)
-    await machine.delete_address("eth0", "192.0.2.100/24")
-    machine.disks.mount()
-    machine.die(machine.group)
+    await machine.vanish()
     async with asyncio.timeout(5):
         await looking
     assert [finding.state for finding in seen] == [STOPPED]

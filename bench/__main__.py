@@ -1,6 +1,6 @@
 """`python -m bench [CASE ...]`: measures, shows how far it is, and writes RESULTS.md when everything was measured.
 
-Cases: failover, move, crash, vip, cold (each with `--profile`), footprint, handle; none for all of them.
+Cases: failover, move, crash, vip, cold (each with `--profile`), footprint, scale, handle; none for all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import footprint, handle, report
+from bench import footprint, handle, report, scale
 from bench.contestants import Contestant, Keepalived, ServHA
 from bench.session import play
 from bench.spread import Book
@@ -50,8 +50,8 @@ class Progress:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     reader = argparse.ArgumentParser(prog="python -m bench", description="Measure ServHA against keepalived.")
-    reader.add_argument("case", nargs="*", choices=[*CASES, "footprint", "handle", []], metavar="CASE",
-                        help=f"{', '.join(CASES)}, footprint or handle; all of them unless given")  # fmt: skip
+    reader.add_argument("case", nargs="*", choices=[*CASES, "footprint", "scale", "handle", []], metavar="CASE",
+                        help=f"{', '.join(CASES)}, footprint, scale or handle; all of them unless given")  # fmt: skip
     reader.add_argument("--runs", type=int, default=RUNS, help=f"sessions of each contestant ({RUNS})")
     reader.add_argument("--profile", choices=FIELDS, help="only this timing, with a quorum disk or without")
     reader.add_argument("--seed", type=int, default=1, help="of the moments at which the cases begin (1)")
@@ -96,7 +96,7 @@ def _sweep() -> None:
 def main() -> int:
     """Measure what is asked for."""
     args = arguments()
-    asked = args.case or [*CASES, "footprint", "handle"]
+    asked = args.case or [*CASES, "footprint", "scale", "handle"]
     if asked != ["handle"]:
         if os.geteuid() != 0:
             print("bench: needs root, as every lab does; or `python -m bench handle`", file=sys.stderr)
@@ -115,6 +115,14 @@ def main() -> int:
         if "footprint" in asked:
             progress.say("footprint: all contestants idle at the same time")
             footprint.measure(book, windows=args.runs)
+        if "scale" in asked:
+            progress.say("scale: many resources, nothing happening")
+            scale.measure(
+                book,
+                windows=max(1, args.runs // 5),
+                profile=(args.profile or "fast").partition("-")[0],
+                progress=progress.say,
+            )
         if "handle" in asked:
             progress.say("the core alone")
             core = handle.tables()

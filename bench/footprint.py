@@ -45,7 +45,7 @@ def _groups(node: Node, units: tuple[str, ...]) -> list[Path]:
     return [node.layout.cgroup / "system.slice" / f"{unit}.service" for unit in units]
 
 
-def _pids(node: Node, units: tuple[str, ...]) -> list[str]:
+def pids_of(node: Node, units: tuple[str, ...]) -> list[str]:
     """The daemons' own processes; what they keep running for somebody is in groups below."""
     texts = [(group / "cgroup.procs").read_text(encoding="ascii") for group in _groups(node, units)]
     return " ".join(texts).split()
@@ -54,7 +54,7 @@ def _pids(node: Node, units: tuple[str, ...]) -> list[str]:
 def memory(node: Node, units: tuple[str, ...]) -> tuple[int, int]:
     """Return PSS and RSS of all processes of the daemons, in bytes."""
     sums = {"Pss": 0, "Rss": 0}
-    for pid in _pids(node, units):
+    for pid in pids_of(node, units):
         with suppress(OSError):  # a script that has just ended
             found = rollup(Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii"))
             for name in sums:
@@ -95,7 +95,7 @@ def measure(book: Book, *, windows: int) -> None:
             one.await_standby(lab, lab.node(answer.who))
             idle.append((one, lab))
         time.sleep(REST_S)
-        places = [(one, node, _pids(node, one.unit_names)) for one, lab in idle for node in lab.nodes]
+        places = [(one, node, pids_of(node, one.unit_names)) for one, lab in idle for node in lab.nodes]
         for _ in range(windows):
             before = [
                 (time.monotonic(), processor_s(node, one.unit_names, pids)) for one, node, pids in places

@@ -49,6 +49,12 @@ MEASURES = (
         "s",
         compared=False,
     ),
+    Measure("scale.run", "many resources", "CPU per minute on the node that runs them", 1.0, 3, "s"),
+    Measure("scale.standby", "many resources", "CPU per minute on the other node", 1.0, 3, "s"),
+    Measure("scale.run.rss", "many resources", "RSS on the node that runs them", MIB, 1, "MiB"),
+    Measure("scale.standby.rss", "many resources", "RSS on the other node", MIB, 1, "MiB"),
+    Measure("scale.start", "many resources", "from the configuration until all run", 1.0, 1, "s"),
+    Measure("scale.move", "many resources", "moving half of them", 1.0, 1, "s"),
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bench.contestants import APPLICATION_ALONE
 from bench.measures import measure
+from bench.scale import PACEMAKER, contestant_name
 from bench.spread import Book, ratio
 
 OURS = "ServHA, profile fast"
@@ -110,6 +111,18 @@ TARGETS: tuple[Row, ...] = (
     _at_most(
         "servhad and servha-guardd: at most 1 CPU second a minute at 100 ms beats", "idle.cpu", _flat(1.0),
         of=OURS_QUORUM,
+    ),
+    *(
+        _at_most(
+            f"{count} resources checked every 10 s: at most {most} CPU seconds a minute"
+            f" (Pacemaker, measured earlier: {PACEMAKER[count]})",
+            "scale.run", _flat(most), of=contestant_name(count, "fast"),
+        )
+        for count, most in ((100, 1.5), (500, 6.0))
+    ),
+    _at_most(
+        "moving 250 trivial resources: at most 15 s (Pacemaker, measured earlier: 131 s)", "scale.move", _flat(15.0),
+        of=contestant_name(500, "fast"),
     ),
 )  # fmt: skip
 

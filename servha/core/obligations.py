@@ -54,7 +54,8 @@ def tree_work(state: State, spec: TreeSpec) -> Obliged:
     """Start or stop what is next inside the tree."""
     tree = state.tree(spec.name)
     assert tree is not None
-    steps = {r.name: tree.step(r.name) for r in spec.resources}
+    known = dict(tree.steps)
+    steps = {r.name: known.get(r.name, Step.OFF) for r in spec.resources}
     if tree.phase in (Phase.STARTING, Phase.RUNNING):
         worn = worn_resource(state, spec, tree)
         moves = next_up(spec.resources, steps, frozenset({worn} if worn else ()))

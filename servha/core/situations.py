@@ -162,6 +162,8 @@ def forced(state: State, tree: TreeState) -> bool:
 
 def worn_resource(state: State, spec: TreeSpec, tree: TreeState) -> str:
     """Return the resource that stopped more often than its window allows, or nothing (reading A06)."""
+    if not tree.stops_s:
+        return ""  # nearly always, and asked of every tree at every event
     stops = dict(tree.stops_s)
     for resource in spec.resources:
         counted = recent(stops.get(resource.name, ()), state.now_s, resource.abnormal_stop_window_s)

@@ -52,6 +52,15 @@ def below(resources: tuple[ResourceSpec, ...], name: str) -> tuple[str, ...]:
     return tuple(r.name for r in resources if name in r.after)
 
 
+def _needing(resources: tuple[ResourceSpec, ...]) -> dict[str, list[str]]:
+    """Return for each resource those that need it directly, as `below` does for one."""
+    found: dict[str, list[str]] = {}
+    for resource in resources:
+        for needed in dict.fromkeys(resource.after):
+            found.setdefault(needed, []).append(resource.name)
+    return found
+
+
 def next_up(
     resources: tuple[ResourceSpec, ...], steps: Steps, resting: frozenset[str] = frozenset()
 ) -> list[Move]:
@@ -61,12 +70,15 @@ def next_up(
     too often and are left down for now.
     """
     moves: list[Move] = []
+    if all(steps[r.name] is Step.ON for r in resources):
+        return moves  # nearly always, and asked at every event
     broken = {r.name for r in resources if steps[r.name] is Step.BROKEN}
     waiting_for_broken = _all_below(resources, broken) - broken
+    needing = _needing(resources)
     for resource in resources:
         name = resource.name
         step = steps[name]
-        needed_by = [steps[b] for b in below(resources, name)]
+        needed_by = [steps[b] for b in needing.get(name, ())]
         if name in waiting_for_broken and step is Step.ON and not _busy(needed_by):
             moves.append(Move(name, Action.STOP))
         elif step is Step.BROKEN and not _busy(needed_by):
@@ -84,9 +96,10 @@ def _carried(resource: ResourceSpec, steps: Steps) -> bool:
 def next_down(resources: tuple[ResourceSpec, ...], steps: Steps) -> list[Move]:
     """Return what brings the tree nearer to being stopped; a start under way is cut short."""
     moves: list[Move] = []
+    needing = _needing(resources)
     for resource in resources:
         step = steps[resource.name]
-        if _busy(steps[b] for b in below(resources, resource.name)):
+        if _busy(steps[b] for b in needing.get(resource.name, ())):
             continue
         if step in (Step.ON, Step.STARTING):
             moves.append(Move(resource.name, Action.STOP))
@@ -130,6 +143,8 @@ def _busy(steps: Iterable[Step]) -> bool:
 
 
 def _all_below(resources: tuple[ResourceSpec, ...], names: set[str]) -> set[str]:
+    if not names:
+        return set()
     found = set(names)
     for _ in resources:
         found |= {b for n in found for b in below(resources, n)}

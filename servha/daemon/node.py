@@ -25,7 +25,7 @@ from servha.core.events import (
     ResourceReported,
 )
 from servha.core.model import Order
-from servha.core.state import State
+from servha.core.state import State, TreeState
 from servha.core.words import Text
 from servha.daemon.addresses import core_cluster, peer_ends, tree_ends
 from servha.daemon.alarms import StandingAlarms
@@ -105,6 +105,7 @@ class ClusterNode:
         )
         self._windows = Windows(self._happen)
         self._carriers: asyncio.Task[None] | None = None
+        self._kept_trees: tuple[TreeState, ...] | None = None
 
     @property
     def state(self) -> State:
@@ -170,8 +171,11 @@ class ClusterNode:
             log.debug("%s/%s is %s: %s", event.tree, event.resource, event.state, event.because)
 
     def _changed(self, state: State) -> None:
+        if state.trees is self._kept_trees:
+            return  # a beat, an answer: nothing that the file says
         try:
             self._phases.keep({t.name: Doing(t.phase, t.ownership, t.order.forced) for t in state.trees})
+            self._kept_trees = state.trees
         except OSError as problem:
             log.error("the phases cannot be kept in /run: %s", problem)
 

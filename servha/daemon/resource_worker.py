@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -299,10 +300,13 @@ class ResourceWorker:
 
     async def _poll(self, *, soon: bool) -> None:
         """Active or standby, we look at every interval: here it must run, there it must not."""
-        wait_s = 0.0 if soon else self._settings.check_interval_s
+        interval_s = self._settings.check_interval_s
+        # Not all at the same moment: hundreds are adopted together, and each look holds the loop up a little.
+        apart = zlib.crc32(f"{self._place.tree}/{self._place.resource}".encode()) / 2**32
+        wait_s = 0.0 if soon else interval_s * (1 + apart) / 2
         while True:  # for as long as the resource is configured; every turn waits
             await asyncio.sleep(wait_s)
-            wait_s = self._settings.check_interval_s
+            wait_s = interval_s
             was, heard = self._said, self._heard
             seen = await look(self.kind, self._detectors, self._place)
             watched = self._watcher is not None and not self._watcher.done()

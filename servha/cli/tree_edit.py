@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from servha.cli import cluster_file, exits
 from servha.cli.grammar import Place, Verb
 from servha.cli.screen import Screen
-from servha.core.model import Failback, StartFailure, StartMode, SwitchPolicy
+from servha.core.model import Failback, StartFailure, StartMode, StopFailure, SwitchPolicy
 from servha.core.words import Text, say
 
 if TYPE_CHECKING:
@@ -41,7 +41,11 @@ CHOICES: Final[tuple[tuple[str, tuple[str, ...], Text], ...]] = (
         say("when a preferred host is back: move there, stay, or move within a window"),
     ),
     ("start_failure", tuple(StartFailure), say("when it cannot be started: try the next host, or stay")),
-    ("stop_failure", ("wait",), say("when it cannot be stopped: wait for an administrator")),
+    (
+        "stop_failure",
+        tuple(StopFailure),
+        say("when it cannot be stopped: wait for an administrator, or escalate up to a reset of the node"),
+    ),
 )
 
 

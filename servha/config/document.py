@@ -27,10 +27,10 @@ from servha.config.shape import (
     Password,
     Ports,
     ResourceSection,
-    StopFailure,
     TreeSection,
     settings_on,
 )
+from servha.core.model import StopFailure
 from servha.core.words import say
 
 __all__ = [

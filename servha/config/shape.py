@@ -22,6 +22,7 @@ from servha.core.model import (
     ResourceSpec,
     StartFailure,
     StartMode,
+    StopFailure,
     SwitchPolicy,
     TreeSpec,
 )
@@ -40,12 +41,6 @@ Hex = Annotated[str, Meta(pattern="^[0-9a-f]*$", max_length=256)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Settings = dict[str, object]
 """Settings of a kind, as in the file; checked against the kind's own fields."""
-
-
-class StopFailure(StrEnum):
-    """What to do when a tree cannot be stopped (停止失败处理方案)."""
-
-    WAIT = "wait"  # for an administrator; nothing else is safe without a fence
 
 
 class Language(StrEnum):
@@ -258,6 +253,7 @@ def _tree_spec(tree: TreeSection, us: str) -> TreeSpec:
                 kind=resource.kind,
                 after=resource.after,
                 virtual_address=virtual_address(resource, us),
+                mount_point=str(settings_on(resource, us).get("mount_point", "")),
                 abnormal_stop_count_max=resource.abnormal_stop_count_max,
                 abnormal_stop_window_s=resource.abnormal_stop_window_s,
             )
@@ -269,4 +265,5 @@ def _tree_spec(tree: TreeSection, us: str) -> TreeSpec:
         hold_down_s=tree.hold_down_s,
         start_failure=tree.start_failure,
         failback_window=tree.failback_window,
+        stop_failure=tree.stop_failure,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from servha.core.guard_model import Asking
-from servha.core.model import JournalEntry, Order, Report
+from servha.core.model import Force, JournalEntry, Order, Report
 from servha.core.words import Text
 
 
@@ -36,6 +36,8 @@ class StopResource:
     ownership: int
     reason: Text
     clean_up: bool = False
+    force: Force | None = None
+    """How, when it could not be stopped before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from servha.core.alarms import conditions
 from servha.core.arbitration import PERMITS, RIGHTS, Answer, Permit, Right
 from servha.core.effects import Clear, Effect, Farewell, Raise, Record, Remember
+from servha.core.escalation import fence_trouble, ladder, next_step
 from servha.core.events import (
     ActionFinished,
     BeatReceived,
@@ -56,6 +57,9 @@ from servha.core.table import fill, first_match
 from servha.core.transitions import entered
 from servha.core.value import replace
 from servha.core.words import NOTHING_SAID, Text, Value, say
+
+ENDS_OF_LADDER = ("fence", "ladder-ends")
+"""Rows that are told although the tree is what it was."""
 
 SETTLE_COUNT_MAX = 8
 """How often the tables are walked for one event; each walk follows from a change made by the one before."""
@@ -292,6 +296,7 @@ class Engine:
             work=tree.work,
             rival=rival(state, spec, tree),
             retry=tree.order.number > tree.stuck_by >= 0,
+            ladder=ladder(state, spec, tree),
             leaving=state.leaving and state.stopping,
         )
         row = first_match(TREE, situation)
@@ -306,8 +311,13 @@ class Engine:
                 out.append(Remember(tree.name, tree.ownership, tree.order))
             tree = replace(tree, because=because, rule=row.id, wish=wish.becomes)
             self.state = with_tree(self.state, tree)
-            if row.becomes is situation.phase and (
-                row.becomes.holds or (row.becomes is Phase.WANTED and said["entry_otherwise"] == NOTHING_SAID)
+            if (
+                row.id not in ENDS_OF_LADDER
+                and row.becomes is situation.phase
+                and (
+                    row.becomes.holds
+                    or (row.becomes is Phase.WANTED and said["entry_otherwise"] == NOTHING_SAID)
+                )
             ):
                 return self._work_on(spec, out)  # nothing to tell but a step on its way
             otherwise = row.otherwise or wish.otherwise or permit.otherwise
@@ -351,6 +361,8 @@ class Engine:
         said["held_by"] = tree.addresses.answered_by
         said["hold_down_s"] = round(spec.hold_down_s)
         said["window"] = spec.failback_window
+        said["next_step"] = next_step(spec, tree)
+        said["fence_trouble"] = fence_trouble(state, spec, tree)
         on_disk = state.view.peer_entry(spec.id).ownership if state.view else 0
         said["rival"] = max(on_disk, their_side(state, spec).ownership)
         said["limit"] = limits.abnormal_stop_count_max if limits else 0

@@ -49,6 +49,8 @@ class Asking:
     seen: int = 0
     """Number of the last `View` that servhad has acted on."""
     peer: str = ""
+    fence: str = ""
+    """Name of a tree that nothing could stop: the node is to be reset for its sake."""
     number: int = 0
     """Grows whenever something but `seen` is new; `View.answers` names it."""
 
@@ -362,9 +364,7 @@ class GuardState:
     basis: Stamp | None = None
     by_disk: Stamp | None = None
     by_peer: Stamp | None = None
-    forced: bool = (
-        False  # whether an administrator's word stands in for renewals, until the peer shows itself
-    )
+    forced: bool = False  # an administrator's word stands in for renewals, until the peer shows itself
     last_promise: Stamp | None = None
     # The peer's register.
     peer: Slot | None = None

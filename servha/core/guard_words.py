@@ -171,6 +171,7 @@ def lease_situation(state: GuardState) -> LeaseSituation:
         amnesia=state.amnesia,
         intruder=state.intruder,
         rival=bool(rivals(state)),
+        fence=bool(state.asking and state.asking.fence),
     )
 
 
@@ -297,6 +298,7 @@ def values(state: GuardState, tree: Held | None = None) -> dict[str, Value]:
         "claim_s": round(state.limits.claim_s, 2),
         "grace_s": round(DAEMON_GRACE_S),
         "disk_trouble": _disk_words(state),
+        "fence": state.asking.fence if state.asking else "",
     }
 
 

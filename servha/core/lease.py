@@ -78,6 +78,8 @@ class LeaseSituation:
     """Whether somebody else writes the own slot."""
     rival: bool
     """Whether the peer holds one of our trees with a higher ownership number: must be impossible."""
+    fence: bool
+    """Whether servhad asks for the node's end, because nothing else ends what it could not stop."""
 
 
 ENDED = frozenset({Lease.ENDING, Lease.RESET})
@@ -140,6 +142,13 @@ LEASE: tuple[Row[Lease], ...] = (
         Lease.ENDING,
         "servhad has been away for more than {grace_s} s, so nobody watches what runs",
         "servhad coming back within {grace_s} s would have found everything running and adopted it",
+    ),
+    Row(
+        "fence",
+        {"fence": True},
+        Lease.RESET,
+        "{fence} could not be stopped by anything: the node resets itself so that {peer} may take over",
+        "stop failure policy wait would have left it to an administrator",
     ),
     Row("both-renew", {"sources": Sources.BOTH}, Lease.LEASED, "the quorum disk and {peer} renew the lease"),
     Row("disk-renews", {"sources": Sources.DISK}, Lease.DEGRADED, "only the quorum disk renews the lease"),

@@ -63,6 +63,13 @@ class StartFailure(StrEnum):
     STAY = "stay"
 
 
+class StopFailure(StrEnum):
+    """What to do when a tree cannot be stopped (停止失败处理方案)."""
+
+    WAIT = "wait"  # for an administrator
+    ESCALATE = "escalate"  # step by step, up to the reset of the node (reading A25)
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceSpec:
     """One started thing, as far as the core needs to know it; its kind's settings stay outside."""
@@ -72,6 +79,8 @@ class ResourceSpec:
     after: tuple[str, ...] = ()
     virtual_address: str = ""
     """The address that this resource brings to the wire, if its kind does; asked for before a takeover."""
+    mount_point: str = ""
+    """Where it mounts a file system, if its kind does; strangers may be in the way of its stop."""
     abnormal_stop_count_max: int = 3
     abnormal_stop_window_s: float = 60.0
 
@@ -91,6 +100,7 @@ class TreeSpec:
     start_failure: StartFailure = StartFailure.NEXT_HOST
     failback_window: str = ""
     """In the administrator's words, such as "01:00-05:00": whether it is open now, the shell tells."""
+    stop_failure: StopFailure = StopFailure.WAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +257,14 @@ class Action(StrEnum):
 
     START = "start"
     STOP = "stop"
+
+
+class Force(StrEnum):
+    """How a stop is made that has failed before."""
+
+    AGAIN = "again"  # just as before
+    KILL = "kill"  # everything in the resource's control group is killed
+    FREE = "free"  # whoever uses its file system is killed, then it is unmounted
 
 
 class Step(StrEnum):

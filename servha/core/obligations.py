@@ -17,6 +17,7 @@ from servha.core.effects import (
     StartResource,
     StopResource,
 )
+from servha.core.escalation import fencing, force_for
 from servha.core.guard_model import Asking, TreeAsked
 from servha.core.guarded import GUARD_GRACE_S, granted
 from servha.core.lease import Asked
@@ -76,8 +77,9 @@ def tree_work(state: State, spec: TreeSpec) -> Obliged:
             )
             tree = with_step(tree, move.resource, Step.STARTING)
         else:
+            force = force_for(spec, tree, move.resource)
             effects.append(
-                StopResource(spec.name, move.resource, tree.ownership, tree.because, move.clean_up)
+                StopResource(spec.name, move.resource, tree.ownership, tree.because, move.clean_up, force)
             )
             tree = with_step(tree, move.resource, Step.STOPPING)
     return (with_tree(state, tree) if moves else state), effects
@@ -119,6 +121,7 @@ def ask_guard(state: State) -> Obliged:
         detached=state.leaving and not state.stopping,
         seen=state.view.number if state.view else 0,
         peer=state.cluster.peer,
+        fence=fencing(state),
     )
     known = state.asked
     if known is not None and replace(asking, number=known.number) == known:

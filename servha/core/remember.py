@@ -185,6 +185,10 @@ def _finish(state: State, event: ActionFinished) -> State:
         return state  # the answer to something that was overtaken by a stop
     if not event.ok:
         tree = replace(tree, failure=event.because)
+        if event.action is Action.STOP:
+            failures = dict(tree.stop_failures)
+            failures[event.resource] = failures.get(event.resource, 0) + 1
+            tree = replace(tree, stop_failures=tuple(failures.items()))
     else:
         word = ResourceState.RUNNING if event.action is Action.START else ResourceState.STOPPED
         finding = Finding(word, event.because, state.now_s)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from servha.core.arbitration import Permit, Right
+from servha.core.escalation import Ladder
 from servha.core.model import Phase, Standing
 from servha.core.placement import Wish
 from servha.core.table import Row
@@ -69,6 +70,8 @@ class TreeSituation:
     """Whether the peer holds the tree as well, and has the better claim to it."""
     retry: bool
     """Whether an administrator asked for another try after a failed stop."""
+    ladder: Ladder
+    """What is left to be tried after a failed stop."""
     leaving: bool
     """Whether this node was told to stop everything and leave."""
 
@@ -113,6 +116,28 @@ TREE: tuple[Row[Phase], ...] = (
         {"phase": Phase.STOP_FAILED, "retry": True},
         Phase.STOPPING,
         "an order asks to stop it again",
+    ),
+    Row(
+        "climb",
+        {"phase": Phase.STOP_FAILED, "ladder": Ladder.CLIMB},
+        Phase.STOPPING,
+        "{failure}; its stop failure policy goes on: {next_step}",
+        "stop failure policy wait would have left it to an administrator",
+    ),
+    Row(
+        "fence",
+        {"phase": Phase.STOP_FAILED, "ladder": Ladder.FENCE},
+        Phase.STOP_FAILED,
+        "{failure}; everything else was tried, so this node is reset and {peer} takes over",
+        "stop failure policy wait would have left it to an administrator",
+    ),
+    Row(
+        "ladder-ends",
+        {"phase": Phase.STOP_FAILED, "ladder": Ladder.END},
+        Phase.STOP_FAILED,
+        "{failure}; everything else was tried, and this node is not reset ({fence_trouble}): an administrator has to"
+        " make sure that it is stopped",
+        "making sure that it is stopped, then `servha tree stop`, would have freed it",
     ),
     Row("still-stuck", {"phase": Phase.STOP_FAILED}, Phase.STOP_FAILED, "{failure}"),
     # It is off here: the only two ways up, both through a permit.

@@ -52,6 +52,8 @@ class TreeState:
     """What failed last here; kept until the next order."""
     stuck_by: int = -1
     """Number of the order in force when stopping failed; a newer one asks for another try."""
+    stop_failures: tuple[tuple[str, int], ...] = ()
+    """How often stopping each resource has failed since the tree was last up, or since an order to try again."""
     steps: tuple[tuple[str, Step], ...] = ()
     proven: frozenset[str] = frozenset()
     """Resources that have been on since the tree was last started; one that was added later has to prove itself."""

@@ -26,13 +26,16 @@ def entered(state: State, spec: TreeSpec, tree: TreeState, row: Row[Phase], here
             return _starting(state, spec, changed, announced=tree.phase is Phase.WANTED)
         case Phase.STOPPING if tree.phase is Phase.STOP_FAILED:
             again = tuple((n, Step.ON if s is Step.STOP_FAILED else s) for n, s in tree.steps)
-            return replace(changed, stuck_by=-1, steps=again)
+            failures = tree.stop_failures if row.id == "climb" else ()
+            return replace(changed, stuck_by=-1, steps=again, stop_failures=failures)
         case Phase.STOPPING:
             changed = replace(changed, moved_s=state.now_s)
             failed = row.id == "start-failed" or here is Side.WORN
             return _parked(state, spec, changed, worn=here is Side.WORN) if failed else changed
         case Phase.STOP_FAILED:
             return replace(changed, stuck_by=tree.order.number)
+        case Phase.OFF:
+            return replace(changed, stop_failures=())
         case _:
             return changed
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from servha.config.shape import Hooks
-from servha.core.model import Action, ResourceState
+from servha.core.model import Action, Force, ResourceState
 from servha.core.words import Text, say
+from servha.daemon.forced_stop import stop_by_force
 from servha.daemon.hooks import Hooked, Tell
 from servha.daemon.looking import look
 from servha.detectors import DetectorKind
@@ -51,6 +52,7 @@ class _Ask:
     action: Action
     place: Place
     clean_up: bool = False
+    force: Force | None = None
 
 
 class ResourceWorker:
@@ -118,9 +120,13 @@ class ResourceWorker:
         )
         self._ask(_Ask(Action.START, place))
 
-    def stop(self, *, ownership: int, reason: Text, clean_up: bool = False) -> None:
+    def stop(
+        self, *, ownership: int, reason: Text, clean_up: bool = False, force: Force | None = None
+    ) -> None:
         """Stop it, or only remove what is left of a dead one; a start under way is broken off."""
-        self._ask(_Ask(Action.STOP, replace(self._place, ownership=ownership, reason=reason), clean_up))
+        self._ask(
+            _Ask(Action.STOP, replace(self._place, ownership=ownership, reason=reason), clean_up, force)
+        )
 
     async def probe_once(self) -> Finding:
         """Look once and report to nobody but the caller."""
@@ -256,6 +262,8 @@ class ResourceWorker:
                     self._emptied_at = asyncio.get_running_loop().time()
 
     async def _stop(self, ask: _Ask) -> Outcome:
+        if ask.force is not None:
+            return await stop_by_force(self.kind, ask.place, ask.force, self.probe_once)
         outcome = await self.kind.stop(ask.place)
         # Seen is believed over said, both ways: a script may fail after the application is gone, and may
         # succeed although it is not.

@@ -133,7 +133,12 @@ class Workers:
             self._let_mend(effect.tree, mends=False)
         worker = self._worker(effect.tree, effect.resource)
         if worker is not None:
-            worker.stop(ownership=effect.ownership, reason=effect.reason, clean_up=effect.clean_up)
+            worker.stop(
+                ownership=effect.ownership,
+                reason=effect.reason,
+                clean_up=effect.clean_up,
+                force=effect.force,
+            )
 
     def _let_mend(self, tree: str, *, mends: bool) -> None:
         """While a tree is being stopped, nothing of it is put back: the guard may have taken it away for good."""

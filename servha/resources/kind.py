@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from servha.core.words import NOTHING_SAID, Text
 from servha.host import FieldProblem, Finding, Host, Outcome
 
-__all__ = ["FieldProblem", "Finding", "Outcome", "Place", "ResourceKind", "environment"]
+__all__ = ["FieldProblem", "Finding", "FreesHolders", "Outcome", "Place", "ResourceKind", "environment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,15 @@ class ResourceKind(Protocol):
 
     async def heal(self, place: Place) -> Outcome | None:
         """Put back what somebody took away, without a restart; None when this kind has no such thing."""
+        ...
+
+
+@runtime_checkable
+class FreesHolders(Protocol):
+    """A kind whose stop may be held up by strangers: processes that are no part of the resource."""
+
+    async def free(self, place: Place) -> Outcome:
+        """End whoever is in the way, known for certain, then stop it. Asked for only after a stop has failed."""
         ...
 
 

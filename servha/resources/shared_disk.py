@@ -8,7 +8,7 @@ it is still written, is never used. That no other node has it is the core's to s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal
@@ -183,16 +183,28 @@ class SharedDisk:
             own = set(host.cgroup_pids(host.cgroup_of(place.tree, place.resource).parent))
             left = [user.pid for user in users if user.pid in own]
             if left and not await host.disks.kill(left, timeout_s=KILL_WAIT_S):
-                return say(
-                    "processes {pids} survive being killed, they hang in the kernel: only a restart of the node ends"
-                    " them ({why})",
-                    pids=" ".join(map(str, left[:NAMED_MAX])),
-                    why=say("they use {where}", where=mount.where),
-                )
+                return _survive(left, mount)
             if loop.time() > deadline:
                 return _in_use(mount, users, mounts, done)
             if not left:
                 await asyncio.sleep(BUSY_AGAIN_S)
+
+    async def free(self, place: Place) -> Outcome:
+        """Kill everybody who uses the file system, by what their files show, not by their path; then stop.
+
+        Nobody is killed for another disk mounted in its place, nor for a namespace in which it is mounted as well.
+        """
+        disks = place.host.disks
+        try:
+            disk = await disks.disk(self.device)
+            here = tuple(m for m in await disks.mounts() if m.where == self.mount_point)
+            for mount in here if self._in_place(here, disk) else ():
+                users = [user.pid for user in await disks.users(mount) if user.pid != 1]
+                if users and not await disks.kill(users, timeout_s=KILL_WAIT_S):
+                    return Outcome(ok=False, because=_survive(users, mount))
+        except HostError as error:
+            return Outcome(ok=False, because=error.text)
+        return await self.stop(place)
 
     async def _still_held(self, host: Host, disk: Disk) -> Text:
         for mount in await host.disks.mounts():
@@ -287,6 +299,14 @@ def _in_use(mount: Mount, users: tuple[Process, ...], mounts: tuple[Mount, ...],
         "{where} is in use, but by no process: look for swap files, loop devices and NFS exports ({why})",
         where=mount.where,
         why=_last_line(done),
+    )
+
+
+def _survive(pids: Sequence[int], mount: Mount) -> Text:
+    return say(
+        "processes {pids} survive being killed, they hang in the kernel: only a restart of the node ends them ({why})",
+        pids=" ".join(map(str, pids[:NAMED_MAX])),
+        why=say("they use {where}", where=mount.where),
     )
 
 

@@ -20,6 +20,7 @@ from servha.core.model import (
     ResourceState,
     StartFailure,
     StartMode,
+    StopFailure,
     SwitchPolicy,
 )
 from servha.core.timing import PROFILES
@@ -76,6 +77,7 @@ def _configure(s: Scenario, words: list[str]) -> None:
         "start_failure": StartFailure,
         "hold_down_s": float,
         "failback_window": str,
+        "stop_failure": StopFailure,
         "hosts": lambda v: tuple(v.split(",")),
     }
     s.trees = s.trees or [tree_of("web", ["vip", "app"], 1)]

@@ -16,7 +16,7 @@ from servha.core import events as ev
 from servha.core import guard_model as gm
 from servha.core.clocks import Stamp
 from servha.core.engine import Engine
-from servha.core.model import Action, Order, Phase, Report, ResourceState, Step
+from servha.core.model import Action, Force, Order, Phase, Report, ResourceState, Step
 from servha.core.words import Text, say
 from servha.sim.machine import Behaviour, Machine, Power, Process
 
@@ -160,8 +160,8 @@ class Servhad(Process):
             case fx.StartResource(tree=tree, resource=resource, ownership=ownership):
                 self.world.starts(machine, tree, ownership)
                 self._act(tree, resource, Action.START)
-            case fx.StopResource(tree=tree, resource=resource):
-                self._act(tree, resource, Action.STOP)
+            case fx.StopResource(tree=tree, resource=resource, force=force):
+                self._act(tree, resource, Action.STOP, kills=force in (Force.KILL, Force.FREE))
             case fx.Remember(tree=tree, ownership=ownership, order=order):
                 machine.memory[tree] = (ownership, order)
             case fx.Record(entry=entry):
@@ -189,14 +189,16 @@ class Servhad(Process):
                 self._asking = asking
                 self._speak()
 
-    def _act(self, tree: str, resource: str, action: Action) -> None:
+    def _act(self, tree: str, resource: str, action: Action, *, kills: bool = False) -> None:
         """Start or stop one resource; the script goes on whatever becomes of the daemon."""
         machine, world, life = self.machine, self.world, self.life
         start = action is Action.START
         behaviour = world.behaviour.get((machine.us, tree, resource), Behaviour())
         ok = behaviour.start_ok if start else behaviour.stop_ok
         took_s = behaviour.start_s if start else behaviour.stop_s
-        if took_s == float("inf"):
+        if kills:
+            took_s, ok = behaviour.kill_s, behaviour.killable
+        elif took_s == float("inf"):
             took_s, ok = STOP_TIMEOUT_S, False
         begun = machine.starts.begin() if start else 0
 

@@ -260,6 +260,7 @@ def asking_data(asking: Asking) -> dict[str, Any]:
         "seen": asking.seen,
         "number": asking.number,
         "peer": asking.peer,
+        "fence": asking.fence,
     }
 
 
@@ -276,6 +277,7 @@ def asking_of(data: dict[str, Any]) -> Asking:
         seen=int(data["seen"]),
         peer=str(data.get("peer", "")),
         number=int(data.get("number", 0)),
+        fence=str(data.get("fence", "")),
     )
 
 

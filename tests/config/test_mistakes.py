@@ -199,7 +199,7 @@ MISTAKES: list[tuple[str, object, str]] = [
     (
         "trees.0.stop_failure",
         "reboot",
-        "trees.web.stop_failure: reboot is not one of the possible values; choose one of: wait",
+        "trees.web.stop_failure: reboot is not one of the possible values; choose one of: escalate, wait",
     ),
     (
         "trees.0.resources.0.after",

@@ -71,6 +71,14 @@ def test_a_lease_ends_for_no_other_reason() -> None:
             assert (first_match(LEASE, s).becomes is Lease.ENDING) is wrong, s
 
 
+def test_a_node_whose_lease_lives_is_reset_only_when_servhad_asks_for_it_and_it_holds_something() -> None:
+    for s in every(LeaseSituation):
+        becomes = first_match(LEASE, s).becomes
+        wrong = s.amnesia or s.intruder or s.rival or s.age is not Age.FRESH or s.daemon is Daemon.GONE
+        if s.lease not in ENDED and not (s.lease is Lease.BOOTING and not s.rewritten):
+            assert (becomes is Lease.RESET) is (s.fence and s.holds and not wrong), s
+
+
 def test_what_holds_nothing_needs_no_lease_and_boots_only_once() -> None:
     for s in every(LeaseSituation):
         if not s.holds and s.lease not in ENDED and not s.amnesia and not s.intruder:

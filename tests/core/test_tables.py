@@ -67,9 +67,9 @@ def test_every_reason_is_a_sentence_whose_values_are_known(
 ) -> None:
     known = {
         "peer", "references", "reference", "peer_host", "first_start_s", "held", "right_because", "tree", "failure",
-        "held_by", "hold_down_s", "window", "rival", "limit", "window_s", "wish_because", "permit_because",
+        "held_by", "hold_down_s", "rival", "limit", "window_s", "wish_because", "permit_because",
         "lease_because", "lease_otherwise", "guard_grace_s", "entry_because", "entry_otherwise", "entry_ownership",
-        "keep_s", "take_s", "claim_s", "grace_s", "disk_trouble",
+        "keep_s", "take_s", "claim_s", "grace_s", "disk_trouble", "window", "next_step", "fence_trouble", "fence",
     }  # fmt: skip
     for row in rows:
         for template in (row.because, row.otherwise):

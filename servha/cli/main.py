@@ -45,6 +45,7 @@ NOUNS: Final = (
     Noun("quorum", "servha.cli.quorum", say("the quorum disk: make it, look at it, measure it")),
     Noun("tree", "servha.cli.tree", say("resource trees: what moves together")),
     Noun("resource", "servha.cli.resource", say("the resources of a tree")),
+    Noun("app", "servha.cli.app", say("applications with a ready-made tree: data moved, scripts shipped")),
     Noun("config", "servha.cli.config", say("check a configuration file")),
     Noun(
         "simulate",

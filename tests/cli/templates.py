@@ -40,7 +40,7 @@ def templates() -> dict[str, str]:
 def kind_sentences(already: dict[str, str]) -> dict[str, str]:
     """What a kind is and what its settings mean: docstrings and descriptions, shown by `servha resource kinds`."""
     found: dict[str, str] = {}
-    for folder in ("resources", "detectors"):
+    for folder in ("resources", "detectors", "apps"):
         for path in sorted((ROOT / folder).glob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and _name(node) == "Meta":

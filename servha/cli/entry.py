@@ -114,6 +114,7 @@ def state_word(screen: Screen, state: str) -> str:
         states.RESOURCE,
         states.LEASE,
         states.DISK,
+        states.FITNESS,
     ):
         if state in table:
             return screen.words(table[state][0])

@@ -13,8 +13,15 @@ from servha.core.membership import LinkHealth
 from servha.core.model import Goal, PeerHealth, Phase, Standing, TreeSpec
 from servha.core.obligations import LEASE_ALARM_S
 from servha.core.placement import Side, Wish
-from servha.core.situations import peer_health, real_references, reference_answer, side_here
-from servha.core.state import State, TreeState
+from servha.core.situations import (
+    not_ready,
+    peer_health,
+    real_references,
+    reference_answer,
+    side_here,
+    side_there,
+)
+from servha.core.state import State, TreeState, problems_of
 from servha.core.trees import Work
 from servha.core.words import Text, say
 
@@ -141,10 +148,29 @@ def _about_a_tree(state: State, spec: TreeSpec, tree: TreeState) -> Alarms:
             because=against,
         )
         found[f"fitness/{name}"] = ("warning", text)
+    elif side is Side.UNFIT and tree.unready:
+        found[f"fitness/{name}"] = ("warning", _no_redundancy(state.cluster.us, name, against))
     elif side not in (Side.FIT, Side.NO_HOST):
         text = say("{node} cannot take {tree}: {because}", node=state.cluster.us, tree=name, because=against)
         found[f"fitness/{name}"] = ("warning", text)
+    there = problems_of(tree.readiness_there)
+    if tree.phase.holds and there and side_there(state, spec) is Side.UNFIT:
+        text = _no_redundancy(state.cluster.peer, name, not_ready(*there[0]))
+        found[f"readiness/{name}"] = ("warning", text)
+    remarks = [(r, remark) for r, ready in tree.readiness for remark in ready.remarks]
+    if remarks and not tree.phase.holds:
+        text = say(
+            "{tree} on {node}: {because}",
+            tree=name,
+            node=state.cluster.us,
+            because=not_ready(*remarks[0]),
+        )
+        found[f"remark/{name}"] = ("warning", text)
     return found
+
+
+def _no_redundancy(node: str, tree: str, reason: Text) -> Text:
+    return say("no redundancy: {node} cannot run {tree}: {reason}", node=node, tree=tree, reason=reason)
 
 
 def _is_missed(state: State, spec: TreeSpec, tree: TreeState) -> bool:

@@ -18,13 +18,21 @@ from servha.core.events import (
     GuardTold,
     Leaving,
     OrderGiven,
+    ReadinessTold,
     Remembered,
     ResourceReported,
     Tick,
 )
 from servha.core.membership import membership_for
 from servha.core.model import Cluster, JournalEntry, PeerHealth, Phase, TreeSpec
-from servha.core.narrative import heard_changes, lease_changes, order_entry, outcome_entry, severity_of
+from servha.core.narrative import (
+    heard_changes,
+    lease_changes,
+    order_entry,
+    outcome_entry,
+    readiness_changes,
+    severity_of,
+)
 from servha.core.obligations import (
     ROUNDING_S,
     SLOW_PROBE_S,
@@ -204,6 +212,8 @@ class Engine:
                 known = before.tree(tree.name)
                 if known is not None and known.order != tree.order:
                     out.append(Remember(tree.name, tree.ownership, tree.order))
+        elif isinstance(event, ReadinessTold):
+            out.extend(Record(entry) for entry in readiness_changes(before, self.state, event))
         elif isinstance(event, GuardTold):
             out.extend(Record(entry) for entry in lease_changes(before, self.state))
         elif isinstance(event, Leaving):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from servha.core.guard_model import View
-from servha.core.model import Action, Cluster, Order, Phase, Report, ResourceState, Step
+from servha.core.model import Action, Cluster, Order, Phase, Ready, Report, ResourceState, Step
 from servha.core.words import Text
 
 
@@ -115,6 +115,20 @@ class WindowsTold:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadinessTold:
+    """A check whether a node could run a resource that is off there has another answer than before.
+
+    `resource` is empty for what concerns the tree as a whole; `node` is whose answer it is.
+    """
+
+    now_s: float
+    node: str
+    tree: str
+    resource: str
+    ready: Ready
+
+
+@dataclass(frozen=True, slots=True)
 class TreeMemory:
     """What stable memory and a look at the machine say about one tree.
 
@@ -167,6 +181,7 @@ Event = (
     | OrderGiven
     | ConfigChanged
     | WindowsTold
+    | ReadinessTold
     | Remembered
     | GuardTold
     | Leaving

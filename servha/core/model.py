@@ -185,6 +185,16 @@ class Fitness(StrEnum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a precondition check found (the manual's badge A): each sentence names the reason and the fix."""
+
+    problems: tuple[Text, ...] = ()
+    """Why it could not be started; empty when it could."""
+    remarks: tuple[Text, ...] = ()
+    """What should be otherwise and keeps nobody from starting it."""
+
+
 class Parked(StrEnum):
     """Whether a node refuses to start a tree again by itself, because it failed here."""
 

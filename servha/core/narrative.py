@@ -5,10 +5,10 @@ Why a node or a tree changed is told by the engine from its tables; nothing is d
 
 from __future__ import annotations
 
-from servha.core.events import ActionFinished, ResourceReported
+from servha.core.events import ActionFinished, ReadinessTold, ResourceReported
 from servha.core.lease import Lease
 from servha.core.membership import LinkHealth
-from servha.core.model import Action, Fact, Goal, JournalEntry, PeerHealth, ResourceState, Step
+from servha.core.model import Action, Fact, Fitness, Goal, JournalEntry, PeerHealth, ResourceState, Step
 from servha.core.situations import facts
 from servha.core.state import State, TreeState
 from servha.core.trees import recent
@@ -102,6 +102,21 @@ def lease_changes(before: State, after: State) -> list[JournalEntry]:
             _entry(after, "quorum disk", "works" if was.disk_ok else "trouble", word, "disk", text, severity)
         )
     return entries
+
+
+def readiness_changes(before: State, after: State, event: ReadinessTold) -> list[JournalEntry]:
+    """Return what there is to tell about a precondition check of this node: another first problem, or none left."""
+    was, now = before.tree(event.tree), after.tree(event.tree)
+    if event.node != after.cluster.us or was is None or now is None or was.unready[:1] == now.unready[:1]:
+        return []
+    words = (Fitness.UNFIT if was.unready else Fitness.FIT, Fitness.UNFIT if now.unready else Fitness.FIT)
+    subject = f"{event.tree}/{event.resource}" if event.resource else event.tree
+    if now.unready:
+        resource, reason = now.unready[0]
+        subject = f"{event.tree}/{resource}" if resource else event.tree
+        return [_entry(after, subject, *words, "readiness", reason, "warning")]
+    text = say("every precondition is met again")
+    return [_entry(after, subject, *words, "readiness", text, "cleared")]
 
 
 def order_entry(state: State, tree: TreeState, by: str) -> JournalEntry:

@@ -16,6 +16,7 @@ from servha.core.events import (
     LinkCarrier,
     OrderGiven,
     PeerProbed,
+    ReadinessTold,
     ReferenceProbed,
     Remembered,
     ResourceReported,
@@ -67,12 +68,8 @@ def remember(state: State, event: Event) -> State:
             return replace(state, references=tuple(probes.items()))
         case PeerProbed(answered_by=answered_by, asked_s=asked_s):
             return replace(state, peer_host=state.peer_host.told(answered_by=answered_by, asked_s=asked_s))
-        case TreeAddressesProbed(tree=name, held_by=held_by, asked_s=asked_s):
-            tree = state.tree(name)
-            if tree is None:
-                return state
-            probe = tree.addresses.told(answered_by=held_by, asked_s=asked_s)
-            return with_tree(state, replace(tree, addresses=probe))
+        case TreeAddressesProbed():
+            return _probed(state, event)
         case ResourceReported():
             return _report(state, event)
         case ActionFinished():
@@ -86,6 +83,8 @@ def remember(state: State, event: Event) -> State:
             return configured(state, cluster)
         case WindowsTold(trees=names):
             return replace(state, trees=tuple(replace(t, window_open=t.name in names) for t in state.trees))
+        case ReadinessTold():
+            return _measured(state, event)
         case Remembered(trees=memories):
             for memory in memories:
                 tree = state.tree(memory.tree)
@@ -163,6 +162,31 @@ def _report(state: State, event: ResourceReported) -> State:
     return with_tree(state, tree)
 
 
+def _probed(state: State, event: TreeAddressesProbed) -> State:
+    tree = state.tree(event.tree)
+    if tree is None:
+        return state
+    probe = tree.addresses.told(answered_by=event.held_by, asked_s=event.asked_s)
+    return with_tree(state, replace(tree, addresses=probe))
+
+
+def _measured(state: State, event: ReadinessTold) -> State:
+    """Take note of a precondition check. What failed here while one was not met may be tried again when all are."""
+    tree, spec = state.tree(event.tree), state.cluster.tree(event.tree)
+    if tree is None or spec is None or event.resource not in {"", *(r.name for r in spec.resources)}:
+        return state
+    if event.node != state.cluster.us:
+        there = (
+            *((n, r) for n, r in tree.readiness_there if n != event.resource),
+            (event.resource, event.ready),
+        )
+        return with_tree(state, replace(tree, readiness_there=there))
+    here = (*((n, r) for n, r in tree.readiness if n != event.resource), (event.resource, event.ready))
+    told = replace(tree, readiness=here)
+    mended = bool(tree.unready) and not told.unready
+    return with_tree(state, replace(told, parked_by=-1) if mended else told)
+
+
 def _counted(
     spec: TreeSpec, tree: TreeState, resource: str, now_s: float
 ) -> tuple[tuple[str, tuple[float, ...]], ...]:
@@ -227,4 +251,6 @@ def _reconfigured(tree: TreeState, names: set[str]) -> TreeState:
         tree,
         steps=tuple((n, Step.OFF if n in again else s) for n, s in sorted(steps.items())),
         findings=tuple((n, f) for n, f in tree.findings if n in names),
+        readiness=tuple((n, r) for n, r in tree.readiness if n in names or not n),
+        readiness_there=tuple((n, r) for n, r in tree.readiness_there if n in names or not n),
     )

@@ -226,11 +226,18 @@ def side_here(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Side, Text
         return Side.UNFIT, say(
             "{resource} is not as it must be on a standby: {finding}", resource=name, finding=finding.because
         )
+    if tree.unready:
+        return Side.UNFIT, not_ready(*tree.unready[0])
     if _reference_says_go(state, tree):
         return Side.UNFIT, say(
             "no reference address answers here, and {peer} reaches one", peer=state.cluster.peer
         )
     return Side.FIT, Text("")
+
+
+def not_ready(resource: str, reason: Text) -> Text:
+    """Return the sentence for one precondition that is not met; `resource` is empty for the tree as a whole."""
+    return say("{resource}: {reason}", resource=resource, reason=reason) if resource else reason
 
 
 def side_there(state: State, spec: TreeSpec) -> Side:

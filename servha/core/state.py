@@ -17,6 +17,7 @@ from servha.core.model import (
     Order,
     PeerHealth,
     Phase,
+    Ready,
     Report,
     ResourceState,
     Standing,
@@ -34,6 +35,11 @@ class Finding:
     state: ResourceState = ResourceState.UNKNOWN
     because: Text = NOTHING_SAID
     since_s: float = 0.0
+
+
+def problems_of(readiness: tuple[tuple[str, Ready], ...]) -> tuple[tuple[str, Text], ...]:
+    """Return every (resource, reason) that stands against a start."""
+    return tuple((name, problem) for name, ready in readiness for problem in ready.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,11 @@ class TreeState:
     window_open: bool = False
     """Whether the shell said last that its failback window is open; closed until it says so."""
 
+    readiness: tuple[tuple[str, Ready], ...] = ()
+    """Per resource whether it could be started here, as last measured while it was off; empty: not measured yet."""
+    readiness_there: tuple[tuple[str, Ready], ...] = ()
+    """The same of the other node, by its own word."""
+
     def step(self, resource: str) -> Step:
         """Return the step of `resource`; one never touched is off."""
         return dict(self.steps).get(resource, Step.OFF)
@@ -92,6 +103,11 @@ class TreeState:
 
     def _is_unproven_failure(self, name: str, step: Step) -> bool:
         return self.phase is Phase.RUNNING and step is Step.START_FAILED and name not in self.proven
+
+    @property
+    def unready(self) -> tuple[tuple[str, Text], ...]:
+        """Every (resource, reason) that keeps this node from starting it; none while it is held here."""
+        return () if self.phase.holds else problems_of(self.readiness)
 
     @property
     def fitness(self) -> Fitness:

@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from servha.core.events import WindowsTold
+from servha.core.events import ReadinessTold, WindowsTold
 from servha.core.model import (
     Failback,
     Goal,
     Order,
     Policy,
+    Ready,
     ResourceSpec,
     ResourceState,
     StartFailure,
@@ -24,6 +25,7 @@ from servha.core.model import (
     SwitchPolicy,
 )
 from servha.core.timing import PROFILES
+from servha.core.words import Text
 from servha.sim.disk import Condition
 from servha.sim.machine import Behaviour
 from servha.sim.scenario import SETTLE_S, Scenario, tree_of
@@ -249,6 +251,14 @@ def _window(s: Scenario, words: list[str]) -> None:
         daemon.tell(lambda now_s: WindowsTold(now_s, names))
 
 
+def _readiness(s: Scenario, words: list[str]) -> None:
+    """Take `unready node2 web/app "no such script"` and `ready node2 web/app`: what the node's checks find."""
+    tree, resource = _pair(words[1])
+    node, ready = _node(s, words[0]), Ready(tuple(Text(reason) for reason in words[2:]))
+    for daemon in s.world.daemons.values():
+        daemon.tell(lambda now_s: ReadinessTold(now_s, node, tree, resource, ready))
+
+
 def _add(s: Scenario, words: list[str]) -> None:
     """Take `add web/more`: the tree gets one more resource, which needs no other."""
     tree, resource = _pair(words[0])
@@ -309,6 +319,8 @@ _TOLD: dict[str, Command] = {
     "found": lambda s, w: s.world.find(w[0], *_pair(w[1]), ResourceState(w[2])),
     "add": _add,
     "window": _window,
+    "unready": _readiness,
+    "ready": _readiness,
     "foreign": lambda s, w: s.world.network.foreign.update({w[0]: " ".join(w[1:])}),
     "detach": lambda s, w: s.world.leave(w[0], stop_trees=False),
     "shutdown": lambda s, w: s.world.leave(w[0], stop_trees=True),

@@ -163,7 +163,7 @@ class LocalHost:
 
     async def link(self, nic: str) -> LinkState | None:
         """The interface, or None."""
-        return next((link for link in await self._network.links() if link.nic == nic), None)
+        return await self._network.link(nic)
 
     async def addresses(self, nic: str) -> tuple[str, ...]:
         """The IPv4 addresses on the interface."""

@@ -1,7 +1,7 @@
 """Interfaces and addresses by netlink: dumps, additions, removals, and news of changes.
 
-pyroute2's asynchronous side only; dumps instead of single requests (those leak on a long-lived socket), and a
-socket of its own for the news. By whom a change was made the kernel does not tell.
+What is there is asked in netlink_dump.py; changes and news go through pyroute2's asynchronous side, the news on a
+socket of their own. By whom a change was made the kernel does not tell.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_LINK
 
 from servha.core.words import say
+from servha.host import netlink_dump
 from servha.host.port import AddressChange, Change, ChangesMissed, HostError, LinkGone, LinkState
 
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
-AF_INET, AF_BRIDGE = 2, 7
-ANSWER_S = 2.0
-"""The kernel answers in about a millisecond; without an answer after this long something is broken."""
+AF_BRIDGE = 7
 QUEUE_MAX = 1000
 REOPEN_S = 0.5
 
@@ -90,17 +89,19 @@ class Network:
 
     async def links(self) -> tuple[LinkState, ...]:
         """Every interface."""
-        async with self._asking() as ip:
-            found = [link_state(message) async for message in await ip.get_links()]
+        found = await netlink_dump.links()
         self._names = {link.index: link.nic for link in found}
-        return tuple(found)
+        return found
+
+    async def link(self, nic: str) -> LinkState | None:
+        """The interface, None when there is none of that name."""
+        index = _index(nic)
+        return await netlink_dump.link(index) if index else None
 
     async def addresses(self, nic: str) -> tuple[str, ...]:
         """The IPv4 addresses of an interface, with prefix length; empty when there is no such interface."""
         index = _index(nic)
-        async with self._asking() as ip:
-            dump = [message async for message in await ip.get_addr(family=AF_INET)]
-        return tuple(address_of(message) for message in dump if message["index"] == index)
+        return await netlink_dump.addresses(index) if index else ()
 
     async def change_address(self, nic: str, address: str, *, present: bool) -> None:
         """Add or delete; finding it so already is fine. Raises HostError with the kernel's reason."""
@@ -133,14 +134,16 @@ class Network:
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[AsyncIPRoute]:
         try:
-            async with self._one_at_a_time, asyncio.timeout(ANSWER_S):
+            async with self._one_at_a_time, asyncio.timeout(netlink_dump.ANSWER_S):
                 yield await self._requests()
         except TimeoutError as error:
             # A socket with an answer outstanding would give it to the next question: start with a fresh one.
             stale, self._ip = self._ip, None
             if stale is not None:
                 await stale.__aexit__(None, None, None)
-            raise HostError(say("netlink did not answer within {seconds} s", seconds=ANSWER_S)) from error
+            raise HostError(
+                say("netlink did not answer within {seconds} s", seconds=netlink_dump.ANSWER_S)
+            ) from error
 
     async def _listen(self, listening: asyncio.Event) -> None:
         while True:  # for the life of the daemon; every turn waits for the kernel, or REOPEN_S

@@ -25,7 +25,7 @@ from servha.core.guard_model import (
     WatchdogTold,
     Woken,
 )
-from servha.core.guard_words import there_word
+from servha.core.guard_words import covered, there_word
 from servha.core.lease import Lease, There
 from servha.core.register import NO_CLAIM, Entry, Slot
 from servha.core.timing import Limits
@@ -139,6 +139,7 @@ def _round(state: GuardState, event: RoundEnded) -> GuardState:
     elif first:
         state = _met_own_again(state, event.own)
     state, changed = _met_peer(state, event)
+    state = _caught_up(state, event.peer)
     if writing is None:
         return replace(state, disk_trouble=TWIN if state.twin and not state.rewritten else NOTHING_SAID)
     if event.own is None or event.own != writing:
@@ -186,6 +187,21 @@ def _met_own(state: GuardState, event: RoundEnded) -> GuardState:
         amnesia=not reboot and any(t.entry.holds for t in own.trees),
         trees=tuple(Held(t.id, ownership=t.ownership, rank=t.rank) for t in own.trees),
     )
+
+
+def _caught_up(state: GuardState, peer: Slot | None) -> GuardState:
+    """Go on from the number under which the peer saw our slot.
+
+    At boot the disk may have shown an old state of both slots. Until our numbers are past those of the life before,
+    the peer takes what we write for old. A new generation is for a node that protects nothing: renewals belong to one.
+    """
+    if peer is None or not state.rewritten:
+        return state
+    if peer.seen_generation == state.generation:
+        return replace(state, number=max(state.number, peer.seen_number))
+    if peer.seen_generation > state.generation and not covered(state):
+        return replace(state, generation=peer.seen_generation + 1)
+    return state
 
 
 def _met_peer(state: GuardState, event: RoundEnded) -> tuple[GuardState, bool]:

@@ -202,7 +202,31 @@ def test_the_same_boot_is_the_same_life() -> None:
 
 
 def test_a_slot_that_was_emptied_does_not_make_us_older_than_the_peer_saw_us() -> None:
-    assert Bench(peer=replace(THEIRS, seen_generation=9)).boots().guard.state.generation == 10
+    bench = Bench(peer=replace(THEIRS, seen_generation=9)).boots()
+    written = [e.slot for e in bench.effects if isinstance(e, WriteRound) and e.slot is not None]
+    assert {slot.generation for slot in written} == {10}, "from the first that is written"
+
+
+def test_a_number_that_the_peer_saw_before_is_passed_at_once() -> None:
+    """The disk showed an old state of both slots at boot: the life before had come further."""
+    bench = Bench(own=replace(THEIRS, node=0, generation=3, number=5)).boots()
+    bench.writes(replace(THEIRS, number=11, seen_generation=bench.guard.state.generation, seen_number=331))
+    bench.round()
+    bench.round()
+    assert bench.own is not None
+    assert bench.own.number > 331
+    bench.writes(replace(THEIRS, number=12, seen_generation=9, seen_number=1))
+    bench.round()
+    bench.round()
+    assert bench.own.generation == 10
+
+
+def test_a_generation_stays_while_something_is_held() -> None:
+    bench = Bench().holds()
+    generation = bench.guard.state.generation
+    bench.writes(replace(THEIRS, number=12, seen_generation=generation + 5, seen_number=1))
+    bench.round()
+    assert bench.guard.state.generation == generation
 
 
 def test_a_boot_that_held_something_and_forgot_stops_everything_first() -> None:

@@ -57,6 +57,22 @@ NEEDS = (
         t.test_a_promise_to_another_life_of_this_node_renews_nothing,
     ),
     Need(
+        "numbers caught up",
+        MEMORY,
+        "_caught_up",
+        "max(state.number, peer.seen_number)",
+        "state.number",
+        t.test_a_number_that_the_peer_saw_before_is_passed_at_once,
+    ),
+    Need(
+        "no new generation while held",
+        MEMORY,
+        "_caught_up",
+        " and not covered(state)",
+        "",
+        t.test_a_generation_stays_while_something_is_held,
+    ),
+    Need(
         "challenged",
         MEMORY,
         "_round",

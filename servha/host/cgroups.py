@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import select
+import signal
 from collections.abc import Callable, Container
 from pathlib import Path
 from urllib.parse import quote
@@ -175,6 +176,48 @@ async def emptied(
             for fd in (events, *members):
                 os.close(fd)
     return tuple(seen)
+
+
+def signal_eldest(path: Path, number: int) -> int:
+    """Send a signal to the processes of the group whose parent is not in it; returns how many there were.
+
+    They are held by pidfd before it is looked up a second time who is in the group: a number given anew meanwhile
+    is never hit.
+    """
+    held: dict[int, int] = {}
+    try:
+        for pid in pids(path):
+            with contextlib.suppress(ProcessLookupError):
+                held[pid] = os.pidfd_open(pid)
+        members = set(pids(path))
+        eldest = [fd for pid, fd in held.items() if pid in members and parent_of(pid) not in members]
+        for fd in eldest:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, number)
+        return len(eldest)
+    finally:
+        for fd in held.values():
+            os.close(fd)
+
+
+def parent_of(pid: int) -> int:
+    """Who started the process, or who has taken it in since; 0 when it has gone (proc_pid_stat(5))."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def at(path: str) -> Path:
+    """The directory of the group that systemd names by this path; raises HostError without cgroup2."""
+    mounted = mounted_at(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+    if mounted is None:
+        raise HostError(
+            say("no cgroup2 file system is mounted: mount one, or start the daemon through systemd")
+        )
+    mount, root = mounted
+    return mount / path.removeprefix(root.rstrip("/")).strip("/")
 
 
 async def kill(path: Path, *, timeout_s: float) -> bool:

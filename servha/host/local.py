@@ -150,6 +150,14 @@ class LocalHost:
         self._bury_now()
         return killed
 
+    def signal_group(self, cgroup: Path, number: int) -> int:
+        """Send a signal to the eldest processes of the group."""
+        return cgroups.signal_eldest(cgroup, number)
+
+    def group_at(self, path: str) -> Path:
+        """The control group of this path."""
+        return cgroups.at(path)
+
     def _bury_now(self) -> None:
         """A dead orphan that nobody has waited for has a number still: to `kill -0` in a test script it lives."""
         with contextlib.suppress(HostError):

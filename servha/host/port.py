@@ -168,6 +168,14 @@ class Host(Protocol):
         """Kill everything in the group; True when it was seen empty within `timeout_s`."""
         ...
 
+    def signal_group(self, cgroup: Path, number: int) -> int:
+        """Send a signal to those of the group that no other of its processes started; returns how many there were."""
+        ...
+
+    def group_at(self, path: str) -> Path:
+        """The control group that systemd names by this path; raises HostError where there are none."""
+        ...
+
     async def exited(self, pid: int) -> None:
         """Return when the process has ended; at once if there is none."""
         ...

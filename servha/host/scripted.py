@@ -49,6 +49,8 @@ class ScriptedHost:
         self.script_problems: dict[str, Text] = {}
         self.ends: tuple[Ended, ...] = ()
         self.unkillable: set[Path] = set()
+        self.deaf: set[Path] = set()
+        """Control groups whose processes do not listen to signals."""
         self.listening: tuple[Listener, ...] = ()
         self.running: tuple[Process, ...] = ()
         self.owned: dict[int, Process] = {}
@@ -164,6 +166,18 @@ class ScriptedHost:
             return False
         self.die(cgroup)
         return True
+
+    def signal_group(self, cgroup: Path, number: int) -> int:
+        """Let it die of the signal, unless the test made it deaf."""
+        self.calls.append(("signal_group", str(cgroup), str(number)))
+        count = len(self.cgroup_pids(cgroup))
+        if cgroup not in self.deaf:
+            self.die(cgroup)
+        return count
+
+    def group_at(self, path: str) -> Path:
+        """A path that names it; nothing is made."""
+        return Path(f"/cgroup{path}")
 
     async def exited(self, pid: int) -> None:
         """Return at once: no process of a scripted machine is watched."""

@@ -16,11 +16,10 @@ from msgspec import Meta
 
 from servha.core.model import ResourceState
 from servha.core.words import Text, say
-from servha.host import Completed, Ended, FieldProblem, Finding, HostError, Outcome
+from servha.host import Ended, FieldProblem, Finding, HostError, Outcome
+from servha.resources.group import clean_up, how_it_went, kill_the_rest, last_words
 from servha.resources.kind import Place, environment
 
-KILL_WAIT_S = 5.0
-"""How long killed processes may take to disappear before the stop counts as failed."""
 COULD_NOT_RUN = (125, 126, 127)
 """Exit codes with which a shell says that it could not run a program at all."""
 
@@ -113,7 +112,7 @@ class Custom:
                 ),
             )
         if done.code != 0:
-            return Outcome(ok=False, because=_ended(self.start_script, done))
+            return Outcome(ok=False, because=how_it_went(self.start_script, done))
         if not self.test_script and not place.detected and not host.populated(group):
             return Outcome(
                 ok=False,
@@ -150,9 +149,9 @@ class Custom:
                     count=len(host.cgroup_pids(group)),
                     seconds=round(place.stop_timeout_s, 3),
                 )
-                return await self._kill(place, failure)
+                return await kill_the_rest(place, failure)
         if host.populated(group):
-            return await self._kill(place, failure)
+            return await kill_the_rest(place, failure or say("no stop script"))
         return Outcome(ok=failure is None, because=failure or Text(""))
 
     async def _ask_to_stop(self, place: Place) -> Text | None:
@@ -177,38 +176,11 @@ class Custom:
                 path=self.stop_script,
                 seconds=round(place.stop_timeout_s, 3),
             )
-        return None if done.code == 0 else _ended(self.stop_script, done)
-
-    async def _kill(self, place: Place, failure: Text | None) -> Outcome:
-        host = place.host
-        group = host.cgroup_of(place.tree, place.resource)
-        count = len(host.cgroup_pids(group))
-        why = failure or say("no stop script")
-        if await host.kill_cgroup(group, timeout_s=KILL_WAIT_S):
-            return Outcome(
-                ok=True,
-                because=say("what was left (processes: {count}) was killed: {why}", count=count, why=why),
-            )
-        left = " ".join(map(str, host.cgroup_pids(group)[:20]))
-        return Outcome(
-            ok=False,
-            because=say(
-                "processes {pids} survive being killed, they hang in the kernel: only a restart of the node ends"
-                " them ({why})",
-                pids=left,
-                why=why,
-            ),
-        )
+        return None if done.code == 0 else how_it_went(self.stop_script, done)
 
     async def clean_up(self, place: Place) -> Outcome:
         """Kill what is left in the group."""
-        try:
-            group = place.host.cgroup_of(place.tree, place.resource)
-        except HostError as error:
-            return Outcome(ok=False, because=error.text)
-        if not place.host.populated(group):
-            return Outcome(ok=True)
-        return await self._kill(place, say("left over from a dead start"))
+        return await clean_up(place)
 
     async def check(self, place: Place) -> Finding | None:
         """Run the test script; without one, the group tells, unless detectors know better."""
@@ -246,7 +218,7 @@ class Custom:
             )
         elif done.code is None or done.code < 0 or done.code in COULD_NOT_RUN:
             state = ResourceState.UNKNOWN
-            because = _ended(self.test_script, done)
+            because = how_it_went(self.test_script, done)
         elif done.code != 0 and count:
             state = ResourceState.FAILED
             because = say(
@@ -284,7 +256,7 @@ class Custom:
         finally:
             emptied.cancel()
         violent = any(one.code for one in ended)
-        yield Finding(ResourceState.STOPPED, _last_words(ended), "cgroup", violent=violent)
+        yield Finding(ResourceState.STOPPED, last_words(ended), "cgroup", violent=violent)
 
     async def heal(self, place: Place) -> None:
         """Nothing can be put back without a start."""
@@ -298,29 +270,3 @@ async def _either(emptied: asyncio.Future[tuple[Ended, ...]], one_ended: asyncio
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-
-
-def _last_words(ended: tuple[Ended, ...]) -> Text:
-    """How it ended: of several processes the first that a signal or a failure ended tells most."""
-    known = [one for one in ended if one.code is not None]
-    for one in [one for one in known if one.code] + known:
-        code = one.code or 0
-        how = say("process {pid} ({name}) ended with code {code}", pid=one.pid, name=one.name, code=code)
-        if code < 0:
-            how = say(
-                "process {pid} ({name}) was ended by signal {signal}",
-                pid=one.pid,
-                name=one.name,
-                signal=-code,
-            )
-        return say("its last process ended by itself: {how}", how=how)
-    return say("its last process ended by itself")
-
-
-def _ended(path: str, done: Completed) -> Text:
-    """How a script ended, with the last thing it said."""
-    lines = [line.strip() for line in done.output.splitlines() if line.strip()]
-    said = lines[-1][:200] if lines else ""
-    if done.code is not None and done.code < 0:
-        return say("{path} was ended by signal {signal}: {said}", path=path, signal=-done.code, said=said)
-    return say("{path} ended with code {code}: {said}", path=path, code=done.code or 0, said=said)

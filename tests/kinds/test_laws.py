@@ -17,7 +17,16 @@ from servha.core.model import ResourceState
 from servha.core.words import say
 from servha.detectors import DETECTOR_KINDS, Command, DetectorKind, Port, ProcessRuns, Url, together
 from servha.host import Completed, Disk, Finding, HostError, Mount, Outcome, ScriptedHost
-from servha.resources import RESOURCE_KINDS, Custom, Ipv4, Place, ResourceKind, SharedDisk
+from servha.resources import (
+    RESOURCE_KINDS,
+    Custom,
+    Ipv4,
+    Place,
+    Process,
+    ResourceKind,
+    Service,
+    SharedDisk,
+)
 
 RUNNING, STOPPED, FAILED, UNKNOWN = (
     ResourceState.RUNNING,
@@ -31,6 +40,8 @@ CUSTOM = Custom(start_script="/opt/start", stop_script="/opt/stop", test_script=
 EXAMPLES: dict[type[ResourceKind], ResourceKind] = {
     Ipv4: Ipv4(address="192.0.2.100/24", nic="eth0"),
     SharedDisk: SharedDisk(device="/dev/disk/by-id/lun1", mount_point="/srv/web"),
+    Service: Service(unit="nginx.service"),
+    Process: Process(program="/opt/program", arguments=("--foreground",)),
     Custom: CUSTOM,
 }
 DETECTORS: dict[type[DetectorKind], DetectorKind] = {
@@ -39,7 +50,8 @@ DETECTORS: dict[type[DetectorKind], DetectorKind] = {
     ProcessRuns: ProcessRuns(programs=("nginx",)),
     Command: Command(script="/opt/test"),
 }
-NOT_KINDS = {"__init__", "kind", "detector"}
+NOT_KINDS = {"__init__", "kind", "group", "detector"}
+UNIT_GROUP = "/system.slice/nginx.service"
 TESTS = Path(__file__).parent
 
 
@@ -57,6 +69,8 @@ class Machine(ScriptedHost):
             "/opt/test": [lambda: Completed(0 if self.populated(self.group) else 1)],
             "mount": [partial(self._mounted, Mount(70, "8:16", "/srv/web", "ext4", "/dev/sdb", "8:16"))],
             "umount": [self._mounted],
+            "/bin/sh": [partial(self._went, 200)],
+            "systemctl": [self._systemctl],
         }
         self.disks.here["/dev/disk/by-id/lun1"] = Disk("8:16")
 
@@ -65,6 +79,30 @@ class Machine(ScriptedHost):
         await self.delete_address("eth0", "192.0.2.100/24")
         self.disks.mount()
         self.die(self.group)
+        self.die(self.group_at(UNIT_GROUP))
+
+    def cgroup_of(self, tree: str, resource: str) -> Path:
+        if self.broken is not None:
+            raise self.broken
+        return super().cgroup_of(tree, resource)
+
+    def _systemctl(self) -> Completed:
+        """One unit, whose processes live in a group of systemd's."""
+        if self.broken is not None:
+            raise self.broken
+        group = self.group_at(UNIT_GROUP)
+        match self.calls[-1][2]:
+            case "start":
+                self.live(group, 300)
+            case "stop" | "kill":
+                self.die(group)
+            case _:
+                pass
+        active = self.populated(group)
+        state = "ActiveState=active\nSubState=running" if active else "ActiveState=inactive\nSubState=dead"
+        return Completed(
+            0, f"LoadState=loaded\n{state}\nMainPID=0\nControlGroup={UNIT_GROUP if active else ''}\n"
+        )
 
     def _mounted(self, *mounts: Mount) -> Completed:
         self.disks.mount(*mounts)

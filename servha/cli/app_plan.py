@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import copy
 import os
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,6 +198,7 @@ def tell(plan: Plan, screen: Screen) -> None:
                 "application": plan.application.name,
                 "node": plan.us,
                 "tree": [screen.words(text) for text in _tree_lines(plan)],
+                "resources": list(plan.proposal.resources),
                 "here": [screen.words(text) for text in done],
                 "checks": [
                     {
@@ -215,6 +217,8 @@ def tell(plan: Plan, screen: Screen) -> None:
     screen.line(say("Plan for cluster {cluster}:", cluster=plan.base.cluster.name), mood="strong")
     for text in _tree_lines(plan):
         screen.line(text, indent=2)
+    if plan.makes_tree:
+        screen.table([[Cell(name, "strong"), words] for name, words in _resources(plan)])
     screen.line(say("On this node ({node}):", node=plan.us), mood="strong")
     for text in done or [say("nothing has to be done")]:
         screen.line(text, indent=2)
@@ -237,6 +241,35 @@ def _tree_lines(plan: Plan) -> list[Text]:
     if not plan.makes_tree:
         return [say("tree {tree} is there already, and as proposed", tree=plan.application.tree_name)]
     return list(edits.difference(plan.base, plan.edited))
+
+
+def _resources(plan: Plan) -> list[tuple[str, str]]:
+    """Return each resource and what is set for it, in the words of `servha resource create`."""
+    tree = plan.edited.tree(plan.application.tree_name)
+    assert tree is not None
+    rows: list[tuple[str, str]] = []
+    for resource in tree.resources:
+        words = [f"{key}={_value(value)}" for key, value in resource.settings.items() if value != ""]
+        words += [
+            f"{key}@{node}={_value(value)}"
+            for node, own in resource.per_node.items()
+            for key, value in own.items()
+        ]
+        words += [f"--after {','.join(resource.after)}"] if resource.after else []
+        for detector in resource.detectors:
+            pairs = ",".join(f"{key}={_value(value)}" for key, value in detector.items() if key != "kind")
+            words.append(f"--detector {detector['kind']}:{pairs}")
+        words.append(
+            f"--start-timeout {resource.start_timeout_s:g} --stop-timeout {resource.stop_timeout_s:g}"
+        )
+        rows.append((f"{resource.name} ({resource.kind})", " ".join(words)))
+    return rows
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return shlex.quote(shlex.join(map(str, value)))
+    return shlex.quote(str(value))
 
 
 def _deeds(plan: Plan) -> list[Text]:

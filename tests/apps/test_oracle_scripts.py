@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from servha.apps.application import SCRIPTS
 from servha.resources.custom import COULD_NOT_RUN
 
+NOBODY = (pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
 DONE, FAILED, STOPPED, CANNOT_TELL = 0, 1, 3, 125
 
 # Daemons keep what they inherit open, as the worst of them do: a caller that waits for the end of a pipe hangs.
@@ -99,8 +102,25 @@ class Oracle:
 
 @pytest.fixture
 def oracle(tmp_path: Path) -> Iterator[Oracle]:
+    yield from installed(tmp_path)
+
+
+@pytest.fixture
+def owned(tmp_path: Path) -> Iterator[Oracle]:
+    """The same, in a place that a user of its own can reach, and belonging to that one."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        for made in installed(place):
+            for path in (made.home, *made.home.rglob("*")):
+                os.chown(path, *NOBODY)
+            made.write(ORACLE_OWNER="nobody")
+            yield made
+
+
+def installed(place: Path) -> Iterator[Oracle]:
     sid = f"t{os.getpid()}"
-    home = tmp_path / "db_1"
+    home = place / "db_1"
     (home / "bin").mkdir(parents=True)
     (home / "network/admin").mkdir(parents=True)
     (home / "network/admin/listener.ora").write_text(f"L{sid} =\n (DESCRIPTION_LIST = )\n")
@@ -108,7 +128,7 @@ def oracle(tmp_path: Path) -> Iterator[Oracle]:
         program = home / "bin" / name
         program.write_text(text % {"home": home, "sid": sid})
         program.chmod(0o755)
-    made = Oracle(home, tmp_path / "oracle.conf", sid)
+    made = Oracle(home, place / "oracle.conf", sid)
     made.write()
     yield made
     for name in ("pid", "lpid"):
@@ -117,6 +137,16 @@ def oracle(tmp_path: Path) -> Iterator[Oracle]:
                 os.kill(int((home / name).read_text()), signal.SIGKILL)
             except ProcessLookupError:
                 continue
+
+
+@pytest.mark.root
+def test_oracle_runs_as_its_owner(owned: Oracle) -> None:
+    assert owned.instance("start")[0] == DONE
+    assert owned.listener("start")[0] == DONE
+    for name in ("pid", "lpid"):
+        assert Path(f"/proc/{(owned.home / name).read_text().strip()}").stat().st_uid == NOBODY[0]
+    assert (owned.instance("status")[0], owned.listener("status")[0]) == (DONE, DONE)
+    assert (owned.instance("stop")[0], owned.listener("stop")[0]) == (DONE, DONE)
 
 
 def test_the_instance_goes_through_the_transcript_of_the_manual(oracle: Oracle) -> None:

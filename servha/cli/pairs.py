@@ -1,7 +1,8 @@
 """KEY=VALUE, KEY@NODE=VALUE and KIND:KEY=VALUE,... as typed on a command line -> settings of a kind.
 
-Decides how a typed text becomes a number, a yes or no, or a list (split as a shell would). Whether the value is
-right is decided in servha/config: what does not fit its field is passed on as text, and refused there in words.
+Decides how a typed text becomes a number, a yes or no, a list (split as a shell would) or a mapping (such a list of
+NAME=VALUE). Whether the value is right is decided in servha/config: what does not fit its field is passed on as text,
+and refused there in words.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
 
@@ -114,6 +115,8 @@ def value_of(raw: str, hint: Any) -> object:
 
     >>> value_of("80", int), value_of("--port 80 'a b'", tuple[str, ...]), value_of("x", int)
     (80, ['--port', '80', 'a b'], 'x')
+    >>> value_of("state=/run/x 'fake=a b'", dict[str, str])
+    {'state': '/run/x', 'fake': 'a b'}
     """
     if hint is None:
         return raw
@@ -123,6 +126,21 @@ def value_of(raw: str, hint: Any) -> object:
         pass
     try:
         words = shlex.split(raw)
+        if _is_mapping(hint):
+            return dict(_pair(word) for word in words)
         return list(msgspec.to_builtins(msgspec.convert(words, hint, strict=False)))
     except (msgspec.ValidationError, TypeError, ValueError):
         return raw
+
+
+def _is_mapping(hint: Any) -> bool:
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    return get_origin(plain) is dict
+
+
+def _pair(word: str) -> tuple[str, str]:
+    """Split NAME=VALUE; a ValueError says that it is not one."""
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise ValueError(word)
+    return name, value

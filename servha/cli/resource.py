@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
-from servha.cli import cluster_file, exits, resource_kinds
+from servha.cli import cluster_file, exits, resource_agents, resource_kinds
 from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.screen import Screen
@@ -53,6 +53,17 @@ def add(place: Place) -> None:
     )
     kinds.what("kind", say("show the settings of this kind"), metavar="KIND", nargs="?")
     kinds.output()
+    agents = verbs.verb(
+        "agents",
+        resource_agents.run,
+        say("list the OCF agents of this node, or the parameters of one"),
+        example=("servha resource agents", "servha resource agents ocf:heartbeat:Dummy"),
+        codes=(exits.OK, exits.FAILED, exits.NO_SUCH),
+    )
+    agents.what(
+        "agent", say("describe this agent; ocf:heartbeat: may be left out"), metavar="AGENT", nargs="?"
+    )
+    agents.output()
     verb = verbs.verb(
         "create",
         create,

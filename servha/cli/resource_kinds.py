@@ -23,6 +23,7 @@ TYPES: Final[Mapping[str, Text]] = {
     "yes-no": say("true or false"),
     "choice": say("one of several"),
     "list": say("list"),
+    "mapping": say("names and values"),
 }
 
 
@@ -47,9 +48,12 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         for title, kinds in ((say("Resources"), RESOURCES), (say("Detectors"), DETECTORS)):
             screen.line(title, mood="strong")
             screen.table([[name, sentence_of(kind, screen)] for name, kind in kinds.items()])
+        screen.line(say("`servha resource agents` lists the agents of kind ocf."))
         return exits.OK
     screen.line(f"{args.kind}: {sentence_of(known[args.kind], screen)}", mood="strong")
     screen.table(settings_rows(known[args.kind], screen))
+    if args.kind == "ocf":
+        screen.line(say("`servha resource agents` lists the agents of kind ocf."))
     return exits.OK
 
 

@@ -22,7 +22,7 @@ class FormField:
 
     name: str
     type: str
-    """text, number, whole-number, yes-no, choice or list."""
+    """text, number, whole-number, yes-no, choice, list or mapping."""
     required: bool
     default: Any = None
     description: str = ""
@@ -102,6 +102,7 @@ def _type_word(schema: dict[str, Any]) -> str:
     types = [schema.get("type")] if "type" in schema else [one.get("type") for one in schema.get("anyOf", ())]
     for word, ours in (
         ("array", "list"),
+        ("object", "mapping"),
         ("boolean", "yes-no"),
         ("integer", "whole-number"),
         ("number", "number"),

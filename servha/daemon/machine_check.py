@@ -47,7 +47,14 @@ def _had(before: TreeSection | None, resource: ResourceSection, us: str) -> bool
 
 
 async def _unfit(tree: TreeSection, resource: ResourceSection, *, us: str, host: Host) -> list[FieldProblem]:
-    place = Place(tree=tree.name, resource=resource.name, host=host, node=us)
+    place = Place(
+        tree=tree.name,
+        resource=resource.name,
+        host=host,
+        node=us,
+        start_timeout_s=resource.start_timeout_s,
+        stop_timeout_s=resource.stop_timeout_s,
+    )
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
             reasons: list[FieldProblem] = await kind_on(resource, us).unfit(place)

@@ -3,10 +3,21 @@
 from servha.resources.custom import Custom
 from servha.resources.ipv4 import Ipv4
 from servha.resources.kind import Place, ResourceKind
+from servha.resources.ocf import Ocf
 from servha.resources.process import Process
 from servha.resources.service import Service
 from servha.resources.shared_disk import SharedDisk
 
-RESOURCE_KINDS: tuple[type[ResourceKind], ...] = (Ipv4, SharedDisk, Service, Process, Custom)
+RESOURCE_KINDS: tuple[type[ResourceKind], ...] = (Ipv4, SharedDisk, Service, Process, Custom, Ocf)
 
-__all__ = ["RESOURCE_KINDS", "Custom", "Ipv4", "Place", "Process", "ResourceKind", "Service", "SharedDisk"]
+__all__ = [
+    "RESOURCE_KINDS",
+    "Custom",
+    "Ipv4",
+    "Ocf",
+    "Place",
+    "Process",
+    "ResourceKind",
+    "Service",
+    "SharedDisk",
+]

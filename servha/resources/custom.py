@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from servha.core.model import ResourceState
 from servha.core.words import Text, say
-from servha.host import Ended, FieldProblem, Finding, HostError, Outcome
-from servha.resources.group import clean_up, how_it_went, kill_the_rest, last_words
+from servha.host import FieldProblem, Finding, HostError, Outcome
+from servha.resources.group import clean_up, either, how_it_went, kill_the_rest, last_words
 from servha.resources.kind import Place, environment
 
 COULD_NOT_RUN = (125, 126, 127)
@@ -245,7 +245,7 @@ class Custom:
         emptied = asyncio.ensure_future(place.host.emptied(group, told=one_ended.set))
         try:
             while self.test_script:  # each turn waits for an end; the worker ends the last one
-                await _either(emptied, one_ended)
+                await either(emptied, one_ended)
                 if emptied.done():
                     break
                 one_ended.clear()
@@ -260,13 +260,3 @@ class Custom:
 
     async def heal(self, place: Place) -> None:
         """Nothing can be put back without a start."""
-
-
-async def _either(emptied: asyncio.Future[tuple[Ended, ...]], one_ended: asyncio.Event) -> None:
-    """Wait until the group is empty or one of its processes has ended."""
-    waiting = asyncio.ensure_future(one_ended.wait())
-    both: set[asyncio.Future[Any]] = {emptied, waiting}
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()

@@ -1,9 +1,12 @@
-"""What the kinds share that keep an application in its control group: killing what is left, naming how it ended.
+"""What the kinds share that keep an application in its control group: killing what is left, seeing how it ended.
 
 When something is to be killed the kinds decide; whether it died is looked up in the group, never guessed.
 """
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
 
 from servha.core.words import Text, say
 from servha.host import Completed, Ended, HostError, Outcome
@@ -70,3 +73,13 @@ def how_it_went(path: str, done: Completed) -> Text:
     if done.code is not None and done.code < 0:
         return say("{path} was ended by signal {signal}: {said}", path=path, signal=-done.code, said=said)
     return say("{path} ended with code {code}: {said}", path=path, code=done.code or 0, said=said)
+
+
+async def either(emptied: asyncio.Future[tuple[Ended, ...]], one_ended: asyncio.Event) -> None:
+    """Wait until the group is empty or one of its processes has ended."""
+    waiting = asyncio.ensure_future(one_ended.wait())
+    both: set[asyncio.Future[Any]] = {emptied, waiting}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()

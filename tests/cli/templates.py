@@ -108,7 +108,10 @@ def _has_kind_name(node: ast.ClassDef) -> bool:
     if any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases):
         return False
     return any(
-        isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.target.id == "name"
+        isinstance(part, ast.AnnAssign)
+        and isinstance(part.target, ast.Name)
+        and part.target.id == "name"
+        and part.value
         for part in node.body
     )
 

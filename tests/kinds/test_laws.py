@@ -21,6 +21,7 @@ from servha.resources import (
     RESOURCE_KINDS,
     Custom,
     Ipv4,
+    Ocf,
     Place,
     Process,
     ResourceKind,
@@ -43,6 +44,7 @@ EXAMPLES: dict[type[ResourceKind], ResourceKind] = {
     Service: Service(unit="nginx.service"),
     Process: Process(program="/opt/program", arguments=("--foreground",)),
     Custom: CUSTOM,
+    Ocf: Ocf(agent="ocf:heartbeat:Dummy"),
 }
 DETECTORS: dict[type[DetectorKind], DetectorKind] = {
     Port: Port(port=80),
@@ -50,7 +52,7 @@ DETECTORS: dict[type[DetectorKind], DetectorKind] = {
     ProcessRuns: ProcessRuns(programs=("nginx",)),
     Command: Command(script="/opt/test"),
 }
-NOT_KINDS = {"__init__", "kind", "group", "detector"}
+NOT_KINDS = {"__init__", "kind", "group", "detector", "ocf_answers", "ocf_metadata"}
 UNIT_GROUP = "/system.slice/nginx.service"
 TESTS = Path(__file__).parent
 
@@ -67,6 +69,7 @@ class Machine(ScriptedHost):
             "/opt/start": [partial(self._went, 100)],
             "/opt/stop": [self._went],
             "/opt/test": [lambda: Completed(0 if self.populated(self.group) else 1)],
+            Ocf(agent="ocf:heartbeat:Dummy").path: [self._agent],
             "mount": [partial(self._mounted, Mount(70, "8:16", "/srv/web", "ext4", "/dev/sdb", "8:16"))],
             "umount": [self._mounted],
             "/bin/sh": [partial(self._went, 200)],
@@ -107,6 +110,18 @@ class Machine(ScriptedHost):
     def _mounted(self, *mounts: Mount) -> Completed:
         self.disks.mount(*mounts)
         return Completed(0)
+
+    def _agent(self) -> Completed:
+        """An OCF agent that does what the scripts do, and answers with the codes of its own standard."""
+        scripts = {"start": "/opt/start", "stop": "/opt/stop", "monitor": "/opt/test"}
+        action = self.calls[-1][-1]
+        if action not in scripts:
+            return Completed(0, '<resource-agent name="Dummy" />')
+        answer = self.programs[scripts[action]][0]
+        if isinstance(answer, HostError):
+            raise answer
+        done = answer if isinstance(answer, Completed) else answer()
+        return Completed(7) if action == "monitor" and done.code == 1 else done
 
     def _went(self, *pids: int) -> Completed:
         self.live(self.group, *pids) if pids else self.die(self.group)

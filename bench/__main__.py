@@ -120,7 +120,7 @@ def main() -> int:
             scale.measure(
                 book,
                 windows=max(1, args.runs // 5),
-                profile=(args.profile or "fast").partition("-")[0],
+                profile=(args.profile or scale.PROFILE).partition("-")[0],
                 progress=progress.say,
             )
         if "handle" in asked:

@@ -116,13 +116,13 @@ TARGETS: tuple[Row, ...] = (
         _at_most(
             f"{count} resources checked every 10 s: at most {most} CPU seconds a minute"
             f" (Pacemaker, measured earlier: {PACEMAKER[count]})",
-            "scale.run", _flat(most), of=contestant_name(count, "fast"),
+            "scale.run", _flat(most), of=contestant_name(count),
         )
         for count, most in ((100, 1.5), (500, 6.0))
     ),
     _at_most(
         "moving 250 trivial resources: at most 15 s (Pacemaker, measured earlier: 131 s)", "scale.move", _flat(15.0),
-        of=contestant_name(500, "fast"),
+        of=contestant_name(500),
     ),
 )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 A failed before_start fails the start. Nothing else here stands in the way: a stop goes on whatever its hook says, and
 what goes wrong afterwards is told and no more. Each runs in a control group of its own, so that what it leaves
-behind ends with it. No hook runs for the clearing away of what a dead start has left.
+behind ends with it. The time a before_stop takes is taken from what a lease leaves for stopping: the guard does not
+wait for it. No hook runs for the clearing away of what a dead start has left.
 """
 
 from __future__ import annotations

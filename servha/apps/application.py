@@ -102,15 +102,15 @@ class Application:
 
 
 def unit(name: str, unit_name: str, *, detectors: tuple[dict[str, Any], ...], **times: Any) -> dict[str, Any]:
-    """Return the resource that starts and stops a systemd unit, after the address and the disk."""
-    return scripts(
-        name,
-        str(SCRIPTS / "unit_ctl"),
-        arguments=(unit_name,),
-        detectors=detectors,
-        after=("vip", "disk"),
+    """Return the resource of a systemd service, after the address and the disk."""
+    return {
+        "name": name,
+        "kind": "service",
+        "after": ["vip", "disk"],
+        "settings": {"unit": unit_name if unit_name.endswith(".service") else f"{unit_name}.service"},
+        "detectors": list(detectors),
         **times,
-    )
+    }
 
 
 def scripts(

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from servha.apps.application import Application, Port, Proposal, absolute, listens, unit
-from servha.core.words import say
+from servha.core.words import Text, say
 from servha.host import FieldProblem
 
 
@@ -48,9 +48,24 @@ class PostgreSql(Application):
             boot_units=(self.unit.partition("@")[0],),
             ports=(self.port,),
             notes=(
+                *self._by_hand(),
                 say(
                     "let it listen on {address}: listen_addresses in postgresql.conf, clients in pg_hba.conf",
                     address=self.ip,
                 ),
+            ),
+        )
+
+    def _by_hand(self) -> tuple[Text, ...]:
+        """Debian's own word on which instance a boot starts; it also makes the unit count as enabled."""
+        _, at, instance = self.unit.removesuffix(".service").partition("@")
+        version, dash, cluster = instance.partition("-")
+        if not at or not dash:
+            return ()
+        file = f"/etc/postgresql/{version}/{cluster}/start.conf"
+        return (
+            say(
+                "{file}: manual, then `systemctl daemon-reload`, on both nodes: no boot may start it",
+                file=file,
             ),
         )

@@ -270,48 +270,8 @@ def test_what_cannot_be_told_is_what_the_custom_kind_takes_for_unknown() -> None
 
 
 def test_shipped_scripts_can_be_run_by_root_and_changed_by_nobody_else() -> None:
-    for name in ("unit_ctl", "mc_orcl_ctl", "mc_lsnr_ctl"):
+    for name in ("mc_orcl_ctl", "mc_lsnr_ctl"):
         mode = (SCRIPTS / name).stat().st_mode
         assert stat.S_IMODE(mode) & 0o111 == 0o111
         assert b"\r" not in (SCRIPTS / name).read_bytes()
         subprocess.run(["sh", "-n", str(SCRIPTS / name)], check=True)
-
-
-SYSTEMCTL = r"""#!/bin/sh
-case $1 in
-show) [ "$STATE" = mute ] && { echo "Failed to connect to bus"; exit 1; }
-      printf 'LoadState=%s\nActiveState=%s\n' "${LOAD-loaded}" "$STATE" ;;
-start | stop) exit "${CODE-0}" ;;
-esac
-"""
-
-
-@pytest.mark.parametrize(
-    ("verb", "env", "code"),
-    [
-        ("status", {"STATE": "active"}, DONE),
-        ("status", {"STATE": "inactive"}, STOPPED),
-        ("status", {"STATE": "failed"}, STOPPED),
-        ("status", {"STATE": "activating"}, CANNOT_TELL),
-        ("status", {"STATE": "deactivating"}, CANNOT_TELL),
-        ("status", {"STATE": "mute"}, CANNOT_TELL),
-        ("status", {"STATE": "inactive", "LOAD": "not-found"}, CANNOT_TELL),
-        ("start", {"STATE": "inactive", "LOAD": "masked"}, CANNOT_TELL),
-        ("start", {"STATE": "inactive"}, DONE),
-        ("start", {"STATE": "inactive", "CODE": "1"}, FAILED),
-        ("stop", {"STATE": "active"}, DONE),
-        ("restart", {"STATE": "active"}, CANNOT_TELL),
-    ],
-)
-def test_a_unit_is_stopped_only_where_systemd_says_so(
-    tmp_path: Path, verb: str, env: dict[str, str], code: int
-) -> None:
-    (tmp_path / "systemctl").write_text(SYSTEMCTL)
-    (tmp_path / "systemctl").chmod(0o755)
-    done = subprocess.run(
-        [str(SCRIPTS / "unit_ctl"), verb, "x.service"],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", **env},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr

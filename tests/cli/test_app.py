@@ -63,8 +63,6 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pwd, "getpwnam", getpwnam)
     monkeypatch.setattr("servha.host.scripts.problem", lambda _path: None)
-    monkeypatch.setattr(application, "SCRIPTS", Path("/usr/share/servha/apps/scripts"))
-    monkeypatch.setattr("servha.apps.postgresql.unit", application.unit)
     monkeypatch.setattr(
         "servha.cli.app_plan.look.ports",
         lambda ports: [

@@ -41,6 +41,7 @@ rewrite: venv ## regenerate the answers of tests/scenarios and docs/reference/ru
 soak: venv ## random faults for a long time: SEEDS=n simulated, then FAULTS=n on real nodes (root)
 	@$(PY) -m servha.sim.soak $(SEEDS)
 	@SERVHA_SOAK=1 FAULTS=$(FAULTS) $(PY) -m pytest -s tests/live/test_campaign.py tests/live/test_quorum_links.py
+	@PG_FAULTS=20 $(PY) -m pytest -s tests/live/test_postgresql.py
 
 docs: venv ## man pages and completions into build/
 	@$(PY) tools/make_pages.py build

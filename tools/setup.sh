@@ -44,10 +44,21 @@ install_packages() {
         return 0
     fi
     echo "setup: installing $absent" >&2
+    case " $absent" in *' postgresql '*) without_cluster ;; esac
     # An old package list names versions that the mirror no longer has: then refresh it and try once more.
     apt-get install -qq --no-install-recommends $absent >>"$log" 2>&1 9>&- && return 0
     quietly apt-get update -qq
     quietly apt-get install -qq --no-install-recommends $absent
+}
+
+# Debian's PostgreSQL makes a cluster of its own when it is installed, and starts it at every boot. Its documented
+# switch against that has to be there before, and is there only until this script ends.
+without_cluster() {
+    switch=/etc/postgresql-common/createcluster.d/servha-setup.conf
+    trap 'rm -f "$switch"; rmdir --ignore-fail-on-non-empty "${switch%/*}"' EXIT
+    trap 'exit 1' HUP INT TERM
+    mkdir -p "${switch%/*}"
+    echo 'create_main_cluster = false' >"$switch"
 }
 
 python_to_use() {

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Self
 
 from servha.core.words import Text, say
-from servha.host import arp, cgroups, icmp, orphans, proc, scripts, waiting
+from servha.host import arp, cgroups, desktops, icmp, orphans, proc, scripts, waiting
 from servha.host.local_disks import LocalDisks
 from servha.host.netlink import Network, Subscription
-from servha.host.port import Completed, Ended, HostError, LinkState, Listener, Process
+from servha.host.port import Completed, Desktop, Ended, HostError, LinkState, Listener, Process
 from servha.host.programs import KILL_WAIT_S, Programs
 
 LOOK_S = 5.0
@@ -27,11 +27,19 @@ OUTPUT_FILE_BYTES_MAX = 1024 * 1024
 class LocalHost:
     """This machine. `base` is the control group to build below (default: the daemon's own)."""
 
-    def __init__(self, *, node: str, run_dir: Path = Path("/run/servha"), base: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        node: str,
+        run_dir: Path = Path("/run/servha"),
+        base: Path | None = None,
+        sessions: Path = desktops.SESSIONS,
+    ) -> None:
         self.node = node
         self.disks = LocalDisks()
         self._run_dir = run_dir
         self._base = base
+        self._sessions = sessions
         self._cgroups: cgroups.Cgroups | None = None
         self._programs = Programs()
         self._network = Network()
@@ -116,6 +124,10 @@ class LocalHost:
                 return await asyncio.to_thread(scripts.problem, path)
         except TimeoutError:
             return say("{path} could not be looked at within {seconds} s", path=path, seconds=LOOK_S)
+
+    async def desktop(self, user: str = "") -> Desktop | None:
+        """The graphical session; looked for in a thread, which reads much of /proc."""
+        return await asyncio.to_thread(desktops.find, self._sessions, user=user)
 
     def cgroup_of(self, tree: str, resource: str) -> Path:
         """The control group of a resource; see `port.Host.cgroup_of`."""

@@ -111,6 +111,15 @@ class Process:
     command: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Desktop:
+    """A user's graphical session: `env` is what a program needs in order to appear in it."""
+
+    user: str
+    session: str
+    env: Mapping[str, str]
+
+
 class Host(Protocol):
     """The machine as the kinds see it. Times are seconds; addresses of a NIC carry their prefix length."""
 
@@ -139,6 +148,10 @@ class Host(Protocol):
 
     async def script_problem(self, path: str) -> Text | None:
         """Why this file may not be run as root, in words; None when it may."""
+        ...
+
+    async def desktop(self, user: str = "") -> Desktop | None:
+        """The graphical session on this machine's screen, that of `user` if given; None when nobody has one."""
         ...
 
     def cgroup_of(self, tree: str, resource: str) -> Path:

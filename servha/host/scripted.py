@@ -16,6 +16,7 @@ from servha.host.port import (
     AddressChange,
     Change,
     Completed,
+    Desktop,
     Ended,
     HostError,
     LinkGone,
@@ -47,6 +48,7 @@ class ScriptedHost:
         self.living: dict[Path, tuple[int, ...]] = {}
         """Control group -> processes in it; use `die` to empty one."""
         self.script_problems: dict[str, Text] = {}
+        self.desktops: tuple[Desktop, ...] = ()
         self.ends: tuple[Ended, ...] = ()
         self.unkillable: set[Path] = set()
         self.deaf: set[Path] = set()
@@ -130,6 +132,10 @@ class ScriptedHost:
     async def script_problem(self, path: str) -> Text | None:
         """What the test wrote about the script; by default nothing is wrong with it."""
         return self.script_problems.get(path)
+
+    async def desktop(self, user: str = "") -> Desktop | None:
+        """The first that the test wrote down, or the first of the user."""
+        return next((one for one in self.desktops if user in {"", one.user}), None)
 
     def cgroup_of(self, tree: str, resource: str) -> Path:
         """A path that names the two; nothing is made."""

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from servha.core.model import ResourceState
 from servha.core.words import Text, say
-from servha.host import FieldProblem, Finding, HostError, Outcome
+from servha.host import Desktop, FieldProblem, Finding, HostError, Outcome
 from servha.resources.group import clean_up, either, how_it_went, kill_the_rest, last_words
 from servha.resources.kind import Place, environment
 
@@ -43,6 +43,12 @@ class Custom:
         Meta(ge=100, le=600_000, description="A test script still running after this long could not tell"),
     ] = 10_000
     user: Annotated[str, Meta(description="User as whom the scripts run")] = "root"
+    desktop: Annotated[
+        bool,
+        Meta(
+            description="Run the start script on the desktop, as the user who is logged in there (or as `user` only)"
+        ),
+    ] = False
 
     def problems(self) -> list[FieldProblem]:
         """Every reason why the fields may not be saved."""
@@ -70,11 +76,35 @@ class Custom:
 
     async def unfit(self, place: Place) -> list[FieldProblem]:
         """Why the scripts could not be run here now."""
-        return [
+        found = [
             FieldProblem(name, trouble)
             for name, path in self._scripts().items()
             if (trouble := await place.host.script_problem(path)) is not None
         ]
+        try:
+            await self._desktop(place)
+        except HostError as error:
+            found.append(FieldProblem("desktop", error.text))
+        return found
+
+    async def _desktop(self, place: Place) -> Desktop | None:
+        """Where the start script is to appear, None without the flag. Raises HostError when nobody is logged in."""
+        if not self.desktop:
+            return None
+        wanted = "" if self.user == "root" else self.user
+        found = await place.host.desktop(wanted)
+        if found is None:
+            raise HostError(
+                say(
+                    "{who}: log in there, and let the display manager do it at every boot (gdm:"
+                    " AutomaticLoginEnable=true and AutomaticLogin=USER below [daemon] in daemon.conf; lightdm:"
+                    " autologin-user=USER below [Seat:*] in lightdm.conf)",
+                    who=say("{user} is not logged in at the desktop of this node", user=wanted)
+                    if wanted
+                    else say("nobody is logged in at the desktop of this node"),
+                )
+            )
+        return found
 
     async def start(self, place: Place) -> Outcome:
         """Run the start script inside the resource's group; already running is fine."""
@@ -91,12 +121,13 @@ class Custom:
                 cleaned = await self.clean_up(place)
                 if not cleaned.ok:
                     return cleaned
+            desktop = await self._desktop(place)
             done = await host.run(
                 [self.start_script, *self.start_arguments],
                 timeout_s=place.start_timeout_s,
-                env=environment(place),
+                env={**(desktop.env if desktop else {}), **environment(place)},
                 cgroup=group,
-                user=self.user,
+                user=desktop.user if desktop else self.user,
                 output=host.output_of(place.tree, place.resource),
             )
         except HostError as error:

@@ -85,7 +85,7 @@ async def probe_peer(host: Host, links: Sequence[tuple[str, str]], timeout_s: fl
 
 
 async def probe_tree_addresses(host: Host, addresses: Sequence[tuple[str, str]], timeout_s: float) -> str:
-    """Ask by ARP who uses each (nic, address); the text names who, empty when nobody answered.
+    """Ask by ARP or neighbour discovery who uses each (nic, address); the text names who, empty when nobody answered.
 
     An address that could not be asked for is named as well: not having asked is not silence.
     """

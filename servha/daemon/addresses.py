@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from servha.config.document import Document, ResourceSection, kind_on, short_digest
 from servha.core.model import Cluster
-from servha.resources import Ipv4
+from servha.resources import VirtualAddress
 
 Ends = tuple[tuple[str, str], ...]
 
@@ -27,7 +27,7 @@ def core_cluster(document: Document, us: str) -> Cluster:
 def virtual_end(resource: ResourceSection, node: str) -> tuple[str, str]:
     """Return (interface, address without prefix) of a resource that brings one to the wire, else two empty words."""
     kind = kind_on(resource, node)
-    return (kind.nic, kind.address.partition("/")[0]) if isinstance(kind, Ipv4) else ("", "")
+    return (kind.nic, kind.plain) if isinstance(kind, VirtualAddress) else ("", "")
 
 
 def tree_ends(document: Document, us: str) -> dict[str, Ends]:

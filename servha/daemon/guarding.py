@@ -18,7 +18,7 @@ from servha.daemon.guard_link import GuardLink
 from servha.daemon.leases import Leases
 from servha.daemon.loop import boottime_s
 from servha.host import Host
-from servha.resources import Ipv4, Service
+from servha.resources import Service, VirtualAddress
 from servha.wire.guard_talk import Belonging, Setup
 
 SOCKET = "guard.sock"
@@ -107,7 +107,7 @@ def belongings(document: Document, us: str, host: Host) -> tuple[Belonging, ...]
         found.append(
             Belonging(
                 tree=tree.id,
-                addresses=tuple((k.nic, k.address) for k in kinds if isinstance(k, Ipv4)),
+                addresses=tuple((k.nic, k.address) for k in kinds if isinstance(k, VirtualAddress)),
                 scopes=(
                     host.tree_group(tree.name),
                     *(str(host.group_at(k.scope)) for k in kinds if isinstance(k, Service)),

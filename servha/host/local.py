@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Self
 
 from servha.core.words import Text, say
-from servha.host import arp, cgroups, desktops, icmp, orphans, proc, scripts, waiting
+from servha.host import arp, cgroups, desktops, icmp, ndp, orphans, proc, scripts, waiting
 from servha.host.local_disks import LocalDisks
 from servha.host.netlink import Network, Subscription
-from servha.host.port import Completed, Desktop, Ended, HostError, LinkState, Listener, Process
+from servha.host.port import Completed, Desktop, Duplicates, Ended, HostError, LinkState, Listener, Process
 from servha.host.programs import KILL_WAIT_S, Programs
 
 LOOK_S = 5.0
@@ -189,9 +189,13 @@ class LocalHost:
         """The IPv4 addresses on the interface."""
         return await self._network.addresses(nic)
 
-    async def add_address(self, nic: str, address: str) -> None:
+    async def addresses6(self, nic: str) -> Mapping[str, Duplicates]:
+        """The IPv6 addresses on the interface, and what the kernel knows of other machines that have them."""
+        return await self._network.addresses6(nic)
+
+    async def add_address(self, nic: str, address: str, *, known_free: bool = False) -> None:
         """Put the address on the interface."""
-        await self._network.change_address(nic, address, present=True)
+        await self._network.change_address(nic, address, present=True, known_free=known_free)
 
     async def delete_address(self, nic: str, address: str) -> None:
         """Take the address off the interface; news of it still to be sent would lead clients astray."""
@@ -203,13 +207,15 @@ class LocalHost:
         return self._network.changes()
 
     async def who_has(self, nic: str, address: str, *, wait_s: float = 0.05) -> str | None:
-        """The MAC that answered an ARP probe, or None."""
+        """The MAC that answered, or None."""
+        if ":" in address:
+            return await ndp.who_has(nic, address, wait_s=wait_s)
         return await arp.who_has(nic, address, wait_s=wait_s)
 
     def announce(self, nic: str, address: str) -> None:
-        """Gratuitous ARP, now and twice more within 100 ms; HostError when the first could not be sent."""
+        """Gratuitous ARP or advertisement, now and twice more within 100 ms; HostError when the first fails."""
         self._hush(nic, address)
-        self._announcer.announce(nic, address)
+        self._announce_once(nic, address)
         loop = asyncio.get_running_loop()
         self._announcing[nic, address] = [
             loop.call_later(delay_s, self._announce_again, nic, address) for delay_s in ANNOUNCE_AGAIN_S
@@ -217,6 +223,12 @@ class LocalHost:
 
     def _announce_again(self, nic: str, address: str) -> None:
         with contextlib.suppress(HostError):
+            self._announce_once(nic, address)
+
+    def _announce_once(self, nic: str, address: str) -> None:
+        if ":" in address:
+            ndp.announce(nic, address)
+        else:
             self._announcer.announce(nic, address)
 
     def _hush(self, nic: str, address: str) -> None:

@@ -16,14 +16,15 @@ from typing import Any, Protocol
 
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_LINK
+from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 from servha.core.words import say
 from servha.host import netlink_dump
-from servha.host.port import AddressChange, Change, ChangesMissed, HostError, LinkGone, LinkState
+from servha.host.port import AddressChange, Change, ChangesMissed, Duplicates, HostError, LinkGone, LinkState
 
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
 AF_BRIDGE = 7
+IFA_F_NODAD, FOR_EVER = 0x02, 0xFFFFFFFF
 QUEUE_MAX = 1000
 REOPEN_S = 0.5
 
@@ -50,7 +51,7 @@ class Subscription:
 
 
 class Network:
-    """This network namespace's interfaces and IPv4 addresses."""
+    """This network namespace's interfaces and addresses."""
 
     def __init__(self) -> None:
         self._ip: AsyncIPRoute | None = None
@@ -103,7 +104,14 @@ class Network:
         index = _index(nic)
         return await netlink_dump.addresses(index) if index else ()
 
-    async def change_address(self, nic: str, address: str, *, present: bool) -> None:
+    async def addresses6(self, nic: str) -> dict[str, Duplicates]:
+        """The IPv6 addresses of an interface, with prefix length, and what the kernel knows of their duplicates."""
+        index = _index(nic)
+        return await netlink_dump.addresses6(index) if index else {}
+
+    async def change_address(
+        self, nic: str, address: str, *, present: bool, known_free: bool = False
+    ) -> None:
         """Add or delete; finding it so already is fine. Raises HostError with the kernel's reason."""
         plain, _, prefix = address.partition("/")
         index = _index(nic)
@@ -114,7 +122,13 @@ class Network:
         fine = errno.EEXIST if present else errno.EADDRNOTAVAIL
         try:
             async with self._asking() as ip:
-                await ip.addr("add" if present else "del", index=index, address=plain, prefixlen=int(prefix))
+                await ip.addr(
+                    "add" if present else "del",
+                    index=index,
+                    address=plain,
+                    prefixlen=int(prefix),
+                    **(_lifetime(known_free=known_free) if present and ":" in plain else {}),
+                )
         except NetlinkError as error:
             if error.code != fine and not (not present and error.code == errno.ENODEV):
                 raise HostError(
@@ -149,7 +163,7 @@ class Network:
         while True:  # for the life of the daemon; every turn waits for the kernel, or REOPEN_S
             try:
                 async with AsyncIPRoute() as news:
-                    await news.bind(RTMGRP_LINK | RTMGRP_IPV4_IFADDR)
+                    await news.bind(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
                     self._names = {link.index: link.nic for link in await self.links()}
                     if listening.is_set():
                         self._tell(ChangesMissed())
@@ -167,6 +181,11 @@ class Network:
     def _tell(self, change: Change) -> None:
         for subscriber in tuple(self._subscribers):
             subscriber.put(change)
+
+
+def _lifetime(*, known_free: bool) -> dict[str, int]:
+    """An IPv6 address stays for ever, is never chosen as a source, and is used at once where it is known to be free."""
+    return {"preferred_lft": 0, "valid_lft": FOR_EVER} | ({"flags": IFA_F_NODAD} if known_free else {})
 
 
 def _index(nic: str) -> int:

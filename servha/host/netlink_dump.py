@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from servha.core.words import say
-from servha.host.port import HostError, LinkState
+from servha.host.port import Duplicates, HostError, LinkState
 
 ANSWER_S = 2.0
 """The kernel answers in less than a millisecond; without an answer after this long something is broken."""
@@ -29,6 +29,7 @@ NLMSG_ERROR, NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_GETLINK, RTM_NEWADDR, RTM_GETADDR = 16, 18, 20, 22
 IFLA_ADDRESS, IFLA_IFNAME = 1, 3
 IFA_ADDRESS, IFA_LOCAL = 1, 2
+IFA_F_DADFAILED, IFA_F_TENTATIVE = 0x08, 0x40
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 LINK = struct.Struct("=BxHiII")  # family, hardware type, index, flags, change mask
@@ -58,6 +59,22 @@ async def addresses(index: int, family: int = socket.AF_INET) -> tuple[str, ...]
     bodies = (body for kind, _, body in found if kind == RTM_NEWADDR)
     # An older kernel ignores the number in the question.
     return tuple(address_in(body) for body in bodies if ADDRESS.unpack_from(body)[4] == index)
+
+
+async def addresses6(index: int) -> dict[str, Duplicates]:
+    """Return the IPv6 addresses of one interface, and whether the kernel has found another machine that has them."""
+    body = ADDRESS.pack(socket.AF_INET6, 0, 0, 0, index)
+    found = await _ask(RTM_GETADDR, NLM_F_DUMP, body, fine=errno.ENODEV)
+    bodies = (body for kind, _, body in found if kind == RTM_NEWADDR)
+    return {address_in(body): duplicates_in(body) for body in bodies if ADDRESS.unpack_from(body)[4] == index}
+
+
+def duplicates_in(body: bytes) -> Duplicates:
+    """Return what the flags of an RTM_NEWADDR message say: a failed one stays tentative as well."""
+    flags = ADDRESS.unpack_from(body)[2]
+    if flags & IFA_F_DADFAILED:
+        return Duplicates.FOUND
+    return Duplicates.LOOKING if flags & IFA_F_TENTATIVE else Duplicates.NONE
 
 
 def link_in(body: bytes) -> LinkState:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,6 +82,16 @@ class ChangesMissed:
 
 
 Change = LinkState | LinkGone | AddressChange | ChangesMissed
+
+
+class Duplicates(Enum):
+    """What the kernel knows of other machines that have an IPv6 address of ours (RFC 4862 5.4)."""
+
+    NONE = "none"
+    LOOKING = "looking"
+    """Still finding out: the address cannot be used yet ("tentative")."""
+    FOUND = "found"
+    """Another machine has it: the address cannot be used ("dadfailed")."""
 
 
 class Changes(Protocol):
@@ -202,8 +213,16 @@ class Host(Protocol):
         """The IPv4 addresses on the interface, with prefix length; empty when there is no such interface."""
         ...
 
-    async def add_address(self, nic: str, address: str) -> None:
-        """Put the address on the interface; already there is fine."""
+    async def addresses6(self, nic: str) -> Mapping[str, Duplicates]:
+        """The IPv6 addresses on the interface, with prefix length, and whether others have them too."""
+        ...
+
+    async def add_address(self, nic: str, address: str, *, known_free: bool = False) -> None:
+        """Put the address on the interface; already there is fine.
+
+        An IPv6 address is never to be the source of what this node sends by itself; with `known_free` the kernel
+        does not look for other machines that have it.
+        """
         ...
 
     async def delete_address(self, nic: str, address: str) -> None:
@@ -215,7 +234,7 @@ class Host(Protocol):
         ...
 
     async def who_has(self, nic: str, address: str, *, wait_s: float = 0.05) -> str | None:
-        """Ask by ARP probe who uses the address (no prefix length): the MAC that answered, None for silence."""
+        """Ask the segment who uses the address (no prefix length): the MAC that answered, None for silence."""
         ...
 
     def announce(self, nic: str, address: str) -> None:

@@ -17,6 +17,7 @@ from servha.host.port import (
     Change,
     Completed,
     Desktop,
+    Duplicates,
     Ended,
     HostError,
     LinkGone,
@@ -42,6 +43,8 @@ class ScriptedHost:
         self.programs: dict[str, list[Answer]] = {name: list(a) for name, a in (programs or {}).items()}
         self.links: dict[str, LinkState] = {}
         self.on_nic: dict[str, list[str]] = {}
+        self.duplicates: dict[str, Duplicates] = {}
+        """IPv6 address with prefix length -> what the kernel says of others who have it."""
         self.held_by: dict[str, str] = {}
         """Address -> MAC that answers for it on the wire."""
         self.pongs: dict[str, float] = {}
@@ -197,10 +200,17 @@ class ScriptedHost:
     async def addresses(self, nic: str) -> tuple[str, ...]:
         """What stands on the interface."""
         await self._asked("addresses", nic)
-        return tuple(self.on_nic.get(nic, ()))
+        return tuple(address for address in self.on_nic.get(nic, ()) if ":" not in address)
 
-    async def add_address(self, nic: str, address: str) -> None:
+    async def addresses6(self, nic: str) -> Mapping[str, Duplicates]:
+        """What stands on the interface, and what the test says about duplicates."""
+        await self._asked("addresses6", nic)
+        there = [address for address in self.on_nic.get(nic, ()) if ":" in address]
+        return {address: self.duplicates.get(address, Duplicates.NONE) for address in there}
+
+    async def add_address(self, nic: str, address: str, *, known_free: bool = False) -> None:
         """Put it there, and say so on the network."""
+        del known_free
         await self._asked("add_address", nic, address)
         self.tell(AddressChange(nic, address, present=True))
 

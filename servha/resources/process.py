@@ -124,7 +124,7 @@ class Process:
             return Outcome(
                 ok=False,
                 because=say(
-                    "{path} could not be put in the background within {seconds} s",
+                    "/bin/sh could not put {path} in the background within {seconds} s",
                     path=self.program,
                     seconds=round(place.start_timeout_s, 3),
                 ),

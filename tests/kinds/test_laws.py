@@ -21,6 +21,7 @@ from servha.resources import (
     RESOURCE_KINDS,
     Custom,
     Ipv4,
+    Ipv6,
     Ocf,
     Place,
     Process,
@@ -39,6 +40,7 @@ BROKEN = HostError(say("the machine could not tell"))
 
 CUSTOM = Custom(start_script="/opt/start", stop_script="/opt/stop", test_script="/opt/test")
 EXAMPLES: dict[type[ResourceKind], ResourceKind] = {
+    Ipv6: Ipv6(address="2001:db8::100/64", nic="eth0"),
     Ipv4: Ipv4(address="192.0.2.100/24", nic="eth0"),
     SharedDisk: SharedDisk(device="/dev/disk/by-id/lun1", mount_point="/srv/web"),
     Service: Service(unit="nginx.service"),
@@ -52,7 +54,15 @@ DETECTORS: dict[type[DetectorKind], DetectorKind] = {
     ProcessRuns: ProcessRuns(programs=("nginx",)),
     Command: Command(script="/opt/test"),
 }
-NOT_KINDS = {"__init__", "kind", "group", "detector", "ocf_answers", "ocf_metadata"}
+NOT_KINDS = {
+    "__init__",
+    "kind",
+    "group",
+    "virtual_address",
+    "detector",
+    "ocf_answers",
+    "ocf_metadata",
+}
 UNIT_GROUP = "/system.slice/nginx.service"
 TESTS = Path(__file__).parent
 
@@ -72,6 +82,7 @@ class Machine(ScriptedHost):
             Ocf(agent="ocf:heartbeat:Dummy").path: [self._agent],
             "mount": [partial(self._mounted, Mount(70, "8:16", "/srv/web", "ext4", "/dev/sdb", "8:16"))],
             "umount": [self._mounted],
+            "/opt/program": [Completed(0)],
             "/bin/sh": [partial(self._went, 200)],
             "systemctl": [self._systemctl],
         }
@@ -80,6 +91,7 @@ class Machine(ScriptedHost):
     async def vanish(self) -> None:
         """Take away what any of the examples runs, behind its back: kill -9, umount, ip addr del."""
         await self.delete_address("eth0", "192.0.2.100/24")
+        await self.delete_address("eth0", "2001:db8::100/64")
         self.disks.mount()
         self.die(self.group)
         self.die(self.group_at(UNIT_GROUP))

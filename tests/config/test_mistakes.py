@@ -223,8 +223,8 @@ MISTAKES: list[tuple[str, object, str]] = [
     ),
     (
         "trees.0.resources.0.kind",
-        "ipv5",
-        "trees.web.resources.vip.kind: there is no resource kind ipv5; did you mean ipv4?",
+        "ip4",
+        "trees.web.resources.vip.kind: there is no resource kind ip4; did you mean ipv4?",
     ),
     (
         "trees.0.resources.0.hooks",

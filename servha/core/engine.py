@@ -371,8 +371,9 @@ class Engine:
         said["held_by"] = tree.addresses.answered_by
         said["hold_down_s"] = round(spec.hold_down_s)
         said["window"] = spec.failback_window
-        said["next_step"] = next_step(spec, tree)
-        said["fence_trouble"] = fence_trouble(state, spec, tree)
+        stuck = tree.phase is Phase.STOP_FAILED
+        said["next_step"] = next_step(spec, tree) if stuck else NOTHING_SAID
+        said["fence_trouble"] = fence_trouble(state, spec, tree) if stuck else NOTHING_SAID
         on_disk = state.view.peer_entry(spec.id).ownership if state.view else 0
         said["rival"] = max(on_disk, their_side(state, spec).ownership)
         said["limit"] = limits.abnormal_stop_count_max if limits else 0

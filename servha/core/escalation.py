@@ -53,8 +53,10 @@ def force_for(spec: TreeSpec, tree: TreeState, name: str) -> Force | None:
 
 def ladder(state: State, spec: TreeSpec, tree: TreeState) -> Ladder:
     """Return where the tree stands on its ladder."""
+    if spec.stop_failure is StopFailure.WAIT or tree.phase is not Phase.STOP_FAILED:
+        return Ladder.WAIT
     stuck = [r.name for r in spec.resources if tree.step(r.name) is Step.STOP_FAILED]
-    if spec.stop_failure is StopFailure.WAIT or not stuck:
+    if not stuck:
         return Ladder.WAIT
     if all(force_for(spec, tree, name) is not None for name in stuck):
         return Ladder.CLIMB
@@ -88,7 +90,6 @@ def fencing(state: State) -> str:
     """Return the tree for whose sake the guard is to reset this node; empty for none."""
     for spec in state.cluster.trees:
         tree = state.tree(spec.name)
-        stuck = tree is not None and tree.phase is Phase.STOP_FAILED
-        if tree is not None and stuck and ladder(state, spec, tree) is Ladder.FENCE:
+        if tree is not None and ladder(state, spec, tree) is Ladder.FENCE:
             return spec.name
     return ""

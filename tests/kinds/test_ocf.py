@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -321,3 +322,51 @@ async def test_every_installed_agent_tells_something_of_itself(host: LocalHost) 
         told = metadata_of(done.output)
         assert told.short, name
         assert told.actions["start"] > 0, name
+
+
+POSTGRESQL = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/postgresql-is-not-installed"))
+
+
+@pytest.mark.root
+async def test_pgsql_runs_a_database_whose_death_is_noticed(
+    host: LocalHost, script: Callable[[str, str], str]
+) -> None:
+    home = Path(script("unused", "")).parent / "database"  # postgres cannot enter the test's own directory
+    home.mkdir()
+    shutil.chown(home, "postgres", "postgres")
+    data = str(home / "data")
+    made = await host.run(
+        [str(POSTGRESQL / "initdb"), "--no-sync", "--auth=trust", "-D", data], timeout_s=60, user="postgres"
+    )
+    assert made.code == 0, made.output
+    with (home / "data/postgresql.conf").open("a", encoding="utf-8") as file:
+        file.write(f"unix_socket_directories = '{home}'\n")
+    kind = Ocf(
+        agent="ocf:heartbeat:pgsql",
+        parameters={
+            "pgctl": str(POSTGRESQL / "pg_ctl"),
+            "psql": str(POSTGRESQL / "psql"),
+            "pgdata": data,
+            "socketdir": str(home),
+            "logfile": str(home / "log"),
+            "pgport": "15432",
+        },
+    )
+    group = host.cgroup_of("web", "app")
+    here = replace(place(host), start_timeout_s=120.0, stop_timeout_s=120.0)
+    assert await kind.unfit(here) == []
+    outcome = await kind.start(here)
+    assert outcome.ok, outcome
+    assert host.cgroup_pids(group), "the server lives in the group of the resource"
+    assert await host.kill_cgroup(group, timeout_s=5.0)
+    found = await kind.check(here)
+    assert found is not None
+    assert found.state in {STOPPED, FAILED}
+    again = await kind.start(here)
+    assert again.ok, again
+    found = await kind.check(here)
+    assert found is not None
+    assert found.state is RUNNING
+    stopped = await kind.stop(here)
+    assert stopped.ok, stopped
+    assert not host.populated(group)

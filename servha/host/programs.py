@@ -59,6 +59,7 @@ class Programs:
     def __init__(self) -> None:
         self.children: set[int] = set()
         """Who is ours to wait for, and nobody else's."""
+        self._turn = asyncio.Lock()
         self._unreaped: list[subprocess.Popen[bytes]] = []
 
     async def run(
@@ -76,6 +77,10 @@ class Programs:
         ended = [child for child in self._unreaped if child.poll() is not None]
         self._unreaped = [child for child in self._unreaped if child not in ended]
         self.children -= {child.pid for child in ended}
+        # To fork takes milliseconds, and hundreds may be asked for at once (all resources of all trees): one for each
+        # turn of the loop, so that heartbeats go out in between.
+        async with self._turn:
+            await asyncio.sleep(0)
         loop = asyncio.get_running_loop()
         began = loop.time()
         child, ours = self._spawn(command(argv, cgroup=cgroup, user=user), env, cwd, output)

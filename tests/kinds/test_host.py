@@ -10,6 +10,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,3 +277,29 @@ async def test_leaving_a_bridge_is_not_leaving_the_machine(host: LocalHost, wire
             while LinkGone("br0") not in seen:
                 seen.append(await changes.next())
     assert LinkGone("v0") not in seen
+
+
+async def test_a_hundred_programs_started_at_once_let_the_loop_turn_in_between(
+    host: LocalHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    starts: list[int] = []
+    spawn = host._programs._spawn
+
+    def noted(*args: Any) -> Any:
+        starts.append(turns)
+        return spawn(*args)
+
+    monkeypatch.setattr(host._programs, "_spawn", noted)
+    done = await asyncio.gather(*(host.run(["/bin/true"], timeout_s=30) for _ in range(100)))
+    counting.cancel()
+    assert [one.code for one in done] == [0] * 100
+    assert len(set(starts)) == 100, "each in a turn of its own"

@@ -42,6 +42,15 @@ class NodeSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSeen:
+    """What the precondition check of one resource found on one node; no resource: about the tree as a whole."""
+
+    resource: str
+    problems: tuple[Text, ...]
+    remarks: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PhaseSeen:
     """What a tree does on one node."""
 
@@ -52,6 +61,8 @@ class PhaseSeen:
     because: Text
     against: Text
     """Why this node could not run it now; empty when nothing speaks against it."""
+    checks: tuple[CheckSeen, ...] = ()
+    """What was measured while it is off there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +265,14 @@ def _tree(tree: Mapping[str, Any]) -> TreeSeen:
                 parked=_word(seen.get("parked")) or "no",
                 because=sentence(seen.get("because")),
                 against=sentence(seen.get("against")),
+                checks=tuple(
+                    CheckSeen(
+                        resource=_word(check.get("resource")),
+                        problems=tuple(sentence(t) for t in check.get("problems") or ()),
+                        remarks=tuple(sentence(t) for t in check.get("remarks") or ()),
+                    )
+                    for check in _objects(seen.get("checks"))
+                ),
             )
             for node, seen in _object(tree.get("phase_by_node")).items()
             if isinstance(seen, Mapping)

@@ -63,6 +63,11 @@ FITNESS: Final[Mapping[str, tuple[Text, str]]] = {
     "unfit": (say("unable to run it"), "bad"),
     "unknown": (say("ability unknown"), "quiet"),
 }
+READY: Final[Mapping[str, tuple[Text, str]]] = {
+    "ready": (say("ready"), "good"),
+    "remark": (say("ready, but"), "warn"),
+    "unready": (say("(A) not ready"), "bad"),
+}
 PARKED: Final[Mapping[str, tuple[Text, str]]] = {
     "no": (Text(""), ""),
     "yes": (say("failed here, kept off"), "bad"),

@@ -152,7 +152,9 @@ def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[lis
             continue
         because, against = screen.words(seen.because), screen.words(seen.against)
         remarks = []
-        if seen.fitness != "fit" and seen.phase in ("off", "wanted"):
+        if any(check.problems for check in seen.checks):
+            remarks.append(screen.words(states.READY["unready"][0]))
+        elif seen.fitness != "fit" and seen.phase in ("off", "wanted"):
             remarks.append(screen.words(states.FITNESS.get(seen.fitness, (Text(seen.fitness), ""))[0]))
         if seen.parked != "no":
             remarks.append(screen.words(states.PARKED.get(seen.parked, (Text(seen.parked), ""))[0]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-from servha.cli import arbitration, exits, order, states, tree_edit, tree_force
+from servha.cli import arbitration, exits, order, readiness, states, tree_edit, tree_force
 from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.picture import Picture, TreeSeen, picture_of
@@ -163,6 +163,7 @@ def show(args: argparse.Namespace, screen: Screen) -> int:
         screen.answer({"tree": raw, "settings": settings})
         return exits.OK
     screen.table(list(tree_rows(tree, screen)), indent=0)
+    readiness.draw(tree, screen)
     entry = picture.lease.entry(tree.name) if picture.lease is not None else None
     if entry is not None:
         told = arbitration.entry_words(entry, screen)

@@ -16,6 +16,8 @@ from servha.host import Host
 from servha.resources.kind import FieldProblem, Place
 
 LOOK_TIMEOUT_S = 5.0
+NOT_TOLD = "kind"
+"""The field that stands for the whole resource: it could not be found out in time."""
 
 
 async def machine_problems(now: Document, wanted: Document, *, us: str, host: Host) -> list[Problem]:
@@ -26,7 +28,7 @@ async def machine_problems(now: Document, wanted: Document, *, us: str, host: Ho
         remedy = say("correct it, or make it so on {node} first", node=us)
         found += [
             Problem(f"{path}.{one.field}", say("on {node}: {reason}", node=us, reason=one.because), remedy)
-            for one in await _unfit(tree, resource, us=us, host=host)
+            for one in await unfit_here(tree.name, resource, us=us, host=host)
         ]
     return found
 
@@ -46,19 +48,23 @@ def _had(before: TreeSection | None, resource: ResourceSection, us: str) -> bool
     return before is not None and us in before.hosts and before.resource(resource.name) == resource
 
 
-async def _unfit(tree: TreeSection, resource: ResourceSection, *, us: str, host: Host) -> list[FieldProblem]:
+async def unfit_here(
+    tree: str, resource: ResourceSection, *, us: str, host: Host, held_by_nobody: bool = False
+) -> list[FieldProblem]:
+    """Return why this node could not run the resource now: its kind's reasons and its hooks'."""
     place = Place(
-        tree=tree.name,
+        tree=tree,
         resource=resource.name,
         host=host,
         node=us,
         start_timeout_s=resource.start_timeout_s,
         stop_timeout_s=resource.stop_timeout_s,
+        held_by_nobody=held_by_nobody,
     )
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
             reasons: list[FieldProblem] = await kind_on(resource, us).unfit(place)
-            return [*reasons, *await hooks_unfit(resource.hooks, host)]
+            return [*reasons, *await hooks_unfit(resource.hooks, place.host)]
     except TimeoutError:
         late = say("it did not say within {seconds} s whether it could run", seconds=round(LOOK_TIMEOUT_S))
-        return [FieldProblem("kind", late)]
+        return [FieldProblem(NOT_TOLD, late)]

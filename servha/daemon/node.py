@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from servha.config.document import Document
@@ -36,10 +36,12 @@ from servha.daemon.journal import Journal
 from servha.daemon.loop import Loop, boottime_s
 from servha.daemon.memory import Doing, OwnershipFile, PhasesFile
 from servha.daemon.probing import Prober
+from servha.daemon.readiness import Readiness
 from servha.daemon.windows import Windows
 from servha.daemon.workers import Workers
 from servha.host import ChangesMissed, Host, LinkGone, LinkState
 from servha.wire.beat import incarnation
+from servha.wire.rpc import Args, Json
 
 log = logging.getLogger("servha.node")
 
@@ -63,6 +65,7 @@ class ClusterNode:
         alarms: StandingAlarms,
         note: Note,
         heard_generation: Callable[[int, str], None],
+        ask_peer: Callable[[str, Args], Awaitable[Json]],
         farewell: Callable[[], None],
         failed: Callable[[], None],
     ) -> None:
@@ -104,6 +107,14 @@ class ClusterNode:
             failed=failed,
         )
         self._windows = Windows(self._happen)
+        self.readiness = Readiness(
+            us=us,
+            host=host,
+            state_directory=state_directory,
+            state=lambda: self.state,
+            happen=self._happen,
+            ask_peer=ask_peer,
+        )
         self._carriers: asyncio.Task[None] | None = None
         self._kept_trees: tuple[TreeState, ...] | None = None
 
@@ -123,6 +134,7 @@ class ClusterNode:
         self.workers.adapt(self.document)
         await self.workers.look(self.document, self._phases.load(), self._ownership.load())
         self._windows.adapt(self.document)
+        self.readiness.adapt(self.document)
         self.beats.adapt(self.document, self._key)
         self._guarding.adapt(self.document)
         self._carriers = asyncio.get_running_loop().create_task(self._watch_carriers(), name="carriers")
@@ -136,6 +148,7 @@ class ClusterNode:
         self._guarding.adapt(document)
         self._loop.happen(ConfigChanged(boottime_s(), core_cluster(document, self.us)))
         self._windows.adapt(document)
+        self.readiness.adapt(document)
         self.workers.attend(fresh)
         if self._carriers is not None:
             self._carriers.cancel()
@@ -156,6 +169,7 @@ class ClusterNode:
             self._carriers.cancel()
             await asyncio.wait([self._carriers], timeout=1.0)
         self._windows.close()
+        await self.readiness.close()
         self._guarding.close()
         await self._prober.close()
         await self.workers.close()
@@ -171,6 +185,7 @@ class ClusterNode:
             log.debug("%s/%s is %s: %s", event.tree, event.resource, event.state, event.because)
 
     def _changed(self, state: State) -> None:
+        self.readiness.changed(state)
         if state.trees is self._kept_trees:
             return  # a beat, an answer: nothing that the file says
         try:

@@ -11,7 +11,8 @@ from typing import Any
 import servha
 from servha.config.document import Document
 from servha.core.membership import LinkView
-from servha.core.model import Phase, TreeSpec
+from servha.core.model import Fitness, Phase, Ready, TreeSpec
+from servha.core.placement import Side
 from servha.core.situations import parked, peer_health, side_here, their_side
 from servha.core.state import State
 from servha.core.words import Text, as_dict, say
@@ -130,15 +131,16 @@ def _tree(state: State, spec: TreeSpec) -> Shown:
     assert tree is not None
     told = their_side(state, spec)
     in_contact = peer_health(state) in ("alive", "suspect")
-    _, against = side_here(state, spec, tree)
+    side, against = side_here(state, spec, tree)
     sides: dict[str, Shown] = {
         state.cluster.us: {
             "phase": str(tree.phase),
             "ownership": tree.ownership,
-            "fitness": str(tree.fitness),
+            "fitness": str(Fitness.UNFIT if side is Side.UNFIT else tree.fitness),
             "parked": str(parked(tree)),
             "because": as_dict(tree.because),
             "against": as_dict(against),
+            "checks": _checks(() if tree.phase.holds else tree.readiness),
         }
     }
     if state.cluster.peer:
@@ -149,6 +151,7 @@ def _tree(state: State, spec: TreeSpec) -> Shown:
             "parked": str(told.parked),
             "because": as_dict(Text("")),
             "against": as_dict(Text("")),
+            "checks": _checks(() if told.phase.holds else tree.readiness_there),
         }
     running_on = ""
     if tree.phase is Phase.RUNNING:
@@ -181,6 +184,18 @@ def _tree(state: State, spec: TreeSpec) -> Shown:
             for r in spec.resources
         ],
     }
+
+
+def _checks(readiness: tuple[tuple[str, Ready], ...]) -> list[Shown]:
+    return [
+        {
+            "resource": name,
+            "ready": not ready.problems,
+            "problems": [as_dict(text) for text in ready.problems],
+            "remarks": [as_dict(text) for text in ready.remarks],
+        }
+        for name, ready in readiness
+    ]
 
 
 def with_peer(ours: Shown, theirs: Shown | None) -> Shown:

@@ -163,6 +163,7 @@ class Service:
             journal=self.journal,
             alarms=self.alarms,
             note=self.note,
+            ask_peer=self.desk.channel.call,
             heard_generation=self.desk.follower.on_peer_generation,
             farewell=self._ended.set,
             failed=self._fail,
@@ -255,6 +256,7 @@ class Service:
             "order": for_administrators(verbs.order),
             "daemon.detach": for_administrators(self._detach),
             "peer.status": for_the_peer(verbs.peer_status),
+            "peer.readiness": for_the_peer(verbs.peer_readiness),
             "peer.journal": for_the_peer(verbs.peer_journal),
         }
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from servha.config.document import Document
 from servha.core.model import Goal, Order, PeerHealth
-from servha.core.situations import CONTACT, peer_health
-from servha.core.words import say
+from servha.core.situations import CONTACT, not_ready, peer_health, their_side
+from servha.core.state import State, TreeState, problems_of
+from servha.core.words import NOTHING_SAID, Text, say
 from servha.daemon.arguments import needed_word, word, yes
 from servha.daemon.caller import Caller
 from servha.daemon.journal import Journal, Told
@@ -56,6 +57,10 @@ class Verbs:
     async def peer_status(self, _args: Args, _caller: Caller) -> Json:
         """peer.status {}: this node's picture, for the other one's."""
         return self._picture(self._must_run())
+
+    async def peer_readiness(self, args: Args, _caller: Caller) -> Json:
+        """peer.readiness {trees}: what the other node's precondition checks found."""
+        return await self._must_run().readiness.told_by_peer(args)
 
     async def journal(self, args: Args, _caller: Caller) -> Json | AsyncGenerator[Json, None]:
         """journal {since, limit, follow}: entries of this node; with `follow` also those to come."""
@@ -130,6 +135,8 @@ class Verbs:
             where = self._forced_place(node, verb, where, word(args, "peer_is_off"))
         if verb in ("start", "move"):
             self._check_place(node, spec.hosts, where, name, needed=verb == "move")
+            if not forced:
+                await self._check_ready(node, name, where)
         order = Order(
             max(tree.order.number, told.order.number if told is not None else 0) + 1,
             Goal.STOP if verb == "stop" else Goal.RUN,
@@ -199,6 +206,22 @@ class Verbs:
             )
             raise Refusal(Code.REFUSED, text)
 
+    async def _check_ready(self, node: ClusterNode, name: str, where: str) -> None:
+        """Refuse a place where a precondition is not met. What is not known there yet is no reason against it."""
+        tree = node.state.tree(name)
+        assert tree is not None
+        places = [where] if where else list(node.document.tree(name).hosts)  # type: ignore[union-attr]
+        reasons = {place: _against(node.state, tree, place) for place in places}
+        if all(reason is not None for reason in reasons.values()):
+            place, reason = next(iter(reasons.items()))
+            text = say(
+                "{node} cannot run {tree} now: {reason}. `servha tree show {tree}` lists every check",
+                node=place,
+                tree=name,
+                reason=reason or NOTHING_SAID,
+            )
+            raise Refusal(Code.REFUSED, text)
+
     async def metrics(self, _args: Args, _caller: Caller) -> Json:
         """metrics {}: figures in Prometheus' text format."""
         node = self._must_run()
@@ -224,6 +247,17 @@ class Verbs:
             return await self._channel.call(verb, args, timeout_s=PEER_LOOK_S)
         except Refusal:
             return None
+
+
+def _against(state: State, tree: TreeState, node: str) -> Text | None:
+    """Return the first precondition that is not met on `node`; None when there is none, and where it runs."""
+    if node == state.cluster.us:
+        found = tree.unready
+    else:
+        spec = state.cluster.tree(tree.name)
+        held = spec is not None and their_side(state, spec).phase.holds
+        found = () if held or peer_health(state) not in CONTACT else problems_of(tree.readiness_there)
+    return not_ready(*found[0]) if found else None
 
 
 def _no_cluster() -> Any:

@@ -31,6 +31,8 @@ class Place:
     stop_timeout_s: float = 60.0
     address_known_free: bool = False
     """True right after a conflict probe: another one would only cost time."""
+    held_by_nobody: bool = False
+    """Whether it is certain that no node runs the tree: whoever has its address then is a stranger."""
     detected: bool = False
     """Whether detectors watch the resource as well."""
 

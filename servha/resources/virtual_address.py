@@ -103,8 +103,11 @@ class VirtualAddress:
             if trouble:
                 return [FieldProblem("nic", trouble)]
             there = await self._there(place)
+            claimant = await self._claimant(place) if place.held_by_nobody else None
         except HostError as error:
             return [FieldProblem("nic", error.text)]
+        if claimant:
+            return [FieldProblem("address", self.taken(claimant))]
         networks = [self.version(other).network for other in there if other != self.whole]
         ip = ipaddress.ip_address(self.plain)
         if self.other_segment or self.whole in there or any(ip in network for network in networks):

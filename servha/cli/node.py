@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from servha.cli import cluster_file, exits, states
+from servha.cli import cluster_file, exits, maintenance, states
 from servha.cli.client import Client
 from servha.cli.grammar import Place
 from servha.cli.picture import NodeSeen, Picture, picture_of
@@ -45,6 +45,7 @@ def add(place: Place) -> None:
     )
     verb.what("node", say("name of the node"), metavar="NODE")
     verb.changes()
+    maintenance.add(verbs, "node", "node1")
 
 
 def list_nodes(args: argparse.Namespace, screen: Screen) -> int:

@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
-from servha.cli import cluster_file, exits, resource_agents, resource_kinds
+from servha.cli import cluster_file, exits, maintenance, resource_agents, resource_kinds
 from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.screen import Screen
@@ -120,6 +120,7 @@ def add(place: Place) -> None:
     )
     _name(verb)
     verb.output()
+    maintenance.add(verbs, "resource", "web/app")
 
 
 def _name(verb: Verb) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-from servha.cli import arbitration, exits, order, readiness, states, tree_edit, tree_force
+from servha.cli import arbitration, exits, maintenance, order, readiness, states, tree_edit, tree_force
 from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.picture import Picture, TreeSeen, picture_of
@@ -51,6 +51,7 @@ def add(place: Place) -> None:
     verb.output()
     _add_edits(verbs)
     _add_orders(verbs)
+    maintenance.add(verbs, "tree", "web")
 
 
 def _add_edits(verbs: Place) -> None:

@@ -26,6 +26,7 @@ def difference(old: Document, new: Document) -> list[Text]:
         *_nodes(before["nodes"], after["nodes"]),
         *_links(before["links"], after["links"]),
         *_trees(before["trees"], after["trees"]),
+        *_maintenance(old, new),
         *_fields("cluster", before["cluster"], after["cluster"]),
         *_fields("timing", before["timing"], after["timing"]),
         *_fields("ports", before["ports"], after["ports"]),
@@ -49,6 +50,16 @@ def _nodes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterato
     for name in old:
         if name not in new:
             yield say("node {node} is removed", node=name)
+
+
+def _maintenance(old: Document, new: Document) -> Iterator[Text]:
+    was, now = ({m.what: m for m in document.maintenance} for document in (old, new))
+    for what, one in now.items():
+        if was.get(what) != one:
+            yield say("{what} is in maintenance from now on: {reason}", what=what, reason=one.reason)
+    for what in was:
+        if what not in now:
+            yield say("the maintenance of {what} ends", what=what)
 
 
 def _links(before: list[str], after: list[str]) -> Iterator[Text]:

@@ -7,13 +7,14 @@ this is a good moment for a change is not decided here.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from servha.config.difference import difference
-from servha.config.document import Document, parse, to_data
+from servha.config.document import Document, MaintenanceSection, parse, to_data
 from servha.config.problem import Problem, suggestion
 from servha.core.timing import PROFILES
 from servha.core.words import say
@@ -34,10 +35,12 @@ __all__ = [
     "edit_resource",
     "edit_timing",
     "edit_tree",
+    "end_maintenance",
     "remove_link",
     "remove_node",
     "reorder_links",
     "set_arbitration",
+    "set_maintenance",
     "undepend",
     "use_profile",
 ]
@@ -156,6 +159,25 @@ def undepend(base: Document, tree: str, name: str, after: str) -> Edited:
         resource["after"].remove(after)
 
     return _edited(base, change)
+
+
+def set_maintenance(base: Document, section: MaintenanceSection) -> Edited:
+    """Put something in maintenance, or change the reason and the end of it."""
+    kept = [m for m in base.maintenance if m.what != section.what]
+    return _edited(
+        dataclasses.replace(base, maintenance=tuple(_standing(base, [*kept, section]))), lambda _data: None
+    )
+
+
+def end_maintenance(base: Document, what: str) -> Edited:
+    """End the maintenance of web, web/app or node1; nothing changes where there is none."""
+    kept = [m for m in base.maintenance if m.what != what]
+    return _edited(dataclasses.replace(base, maintenance=tuple(_standing(base, kept))), lambda _data: None)
+
+
+def _standing(base: Document, sections: list[MaintenanceSection]) -> list[MaintenanceSection]:
+    """Return those about something that there still is."""
+    return [m for m in sections if (base.node(m.node) if m.node else base.tree(m.tree)) is not None]
 
 
 def add_link(base: Document, link: str, ends: Mapping[str, Mapping[str, str]]) -> Edited:

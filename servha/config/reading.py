@@ -21,6 +21,7 @@ from servha.config.shape import (
     Document,
     Hooks,
     LinkEnd,
+    MaintenanceSection,
     NodeSection,
     Password,
     Ports,
@@ -125,6 +126,9 @@ class Reading:
                 "ports": lambda raw, at: self.some(self.build(Ports, raw, at)),
                 "nodes": lambda raw, at: self.many(raw, at, self.node),
                 "trees": lambda raw, at: self.many(raw, at, self.tree),
+                "maintenance": lambda raw, at: self.many(
+                    raw, at, lambda one, path: self.build(MaintenanceSection, one, path)
+                ),
                 "password": lambda raw, at: None if raw is None else self.some(self.build(Password, raw, at)),
             },
         )

@@ -179,6 +179,27 @@ class Password:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceSection:
+    """One thing in maintenance: a tree, one resource of it, or a node. Moments are seconds of the wall clock."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=256)]
+    by: Annotated[str, Meta(min_length=1, max_length=256)]
+    since_unix_s: Annotated[int, Meta(ge=0)]
+    until_unix_s: Annotated[int, Meta(ge=0)] = 0
+    """When it ends by itself; 0: it is ended by hand."""
+    tree: str = ""
+    resource: str = ""
+    node: str = ""
+    orders: dict[str, int] = field(default_factory=dict)
+    """The trees that are left as they are, each with the number of the order in force when it began."""
+
+    @property
+    def what(self) -> str:
+        """What is in maintenance: web, web/app or node1."""
+        return self.node or (f"{self.tree}/{self.resource}" if self.resource else self.tree)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """The whole replicated configuration. `parent_digest` is the digest of the generation before this one."""
 
@@ -190,6 +211,7 @@ class Document:
     timing: Timing = field(default_factory=Timing)
     ports: Ports = field(default_factory=Ports)
     password: Password | None = None
+    maintenance: tuple[MaintenanceSection, ...] = ()
     generation: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 1
     parent_digest: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     format: int = FORMAT

@@ -6,6 +6,7 @@ is not decided here.
 
 from __future__ import annotations
 
+from servha.core import maintenance
 from servha.core.arbitration import Answer, Guarded, Right
 from servha.core.guarded import guarded
 from servha.core.lease import Lease, Sources
@@ -30,7 +31,7 @@ Alarms = dict[str, tuple[str, Text]]
 
 def conditions(state: State) -> Alarms:
     """Return every standing alarm: key -> (severity, sentence). Severities are those of reading A08."""
-    found = _about_the_peer(state) | _about_arbitration(state)
+    found = _about_the_peer(state) | _about_arbitration(state) | maintenance.conditions(state)
     for spec in state.cluster.trees:
         tree = state.tree(spec.name)
         if tree is not None:

@@ -7,6 +7,7 @@ obliges us to do is in obligations.py. It reads no clock: time comes with each e
 
 from __future__ import annotations
 
+from servha.core import maintenance
 from servha.core.alarms import conditions
 from servha.core.arbitration import PERMITS, RIGHTS, Answer, Permit, Right
 from servha.core.effects import Clear, Effect, Farewell, Raise, Record, Remember
@@ -14,6 +15,7 @@ from servha.core.escalation import fence_trouble, ladder, next_step
 from servha.core.events import (
     ActionFinished,
     BeatReceived,
+    ConfigChanged,
     Event,
     GuardTold,
     Leaving,
@@ -204,8 +206,7 @@ class Engine:
                 out.append(Remember(tree.name, tree.ownership, tree.order))
                 out.append(Record(order_entry(self.state, tree, event.by)))
         elif isinstance(event, (ActionFinished, ResourceReported)):
-            entry = outcome_entry(before, self.state, event)
-            if entry is not None:
+            if (entry := outcome_entry(before, self.state, event)) is not None:
                 out.append(Record(entry))
         elif isinstance(event, BeatReceived):
             for tree in self.state.trees:
@@ -214,8 +215,9 @@ class Engine:
                     out.append(Remember(tree.name, tree.ownership, tree.order))
         elif isinstance(event, ReadinessTold):
             out.extend(Record(entry) for entry in readiness_changes(before, self.state, event))
-        elif isinstance(event, GuardTold):
-            out.extend(Record(entry) for entry in lease_changes(before, self.state))
+        elif isinstance(event, ConfigChanged | GuardTold):
+            told = maintenance.changes(before, self.state) + lease_changes(before, self.state)
+            out.extend(Record(entry) for entry in told)
         elif isinstance(event, Leaving):
             self.state = replace(self.state, beat_due_s=self.state.now_s)
 
@@ -369,6 +371,7 @@ class Engine:
             said["entry_because"] = said["entry_otherwise"] = NOTHING_SAID
         said["failure"] = against if against.template else tree.failure
         said["held_by"] = tree.addresses.answered_by
+        said["maintenance"] = maintenance.reason(state, spec)
         said["hold_down_s"] = round(spec.hold_down_s)
         said["window"] = spec.failback_window
         stuck = tree.phase is Phase.STOP_FAILED

@@ -104,6 +104,31 @@ class TreeSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """What an administrator works on and ServHA keeps its hands off: a tree, a resource or a node."""
+
+    reason: str
+    by: str
+    tree: str = ""
+    resource: str = ""
+    node: str = ""
+    orders: tuple[tuple[str, int], ...] = ()
+    """The trees that are left as they are, with the number of the order in force then: a newer one is obeyed."""
+    forgotten_h: int = 0
+    """Hours that it has lasted, as of the last reminder; 0 while it is young or has an end."""
+
+    @property
+    def what(self) -> str:
+        """What is in maintenance: web, web/app or node1."""
+        return self.node or (f"{self.tree}/{self.resource}" if self.resource else self.tree)
+
+    @property
+    def kind(self) -> str:
+        """The noun of the command line for it."""
+        return "node" if self.node else "resource" if self.resource else "tree"
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """Everything the core knows about the cluster. `peer` is empty while the node is alone in it."""
 
@@ -119,6 +144,8 @@ class Cluster:
     """First 16 hexadecimal digits of the configuration's SHA-256."""
     first_node: str = ""
     """Name of the node that initialised the cluster: wins where two wish the same with equal right."""
+    maintenance: tuple[Maintenance, ...] = ()
+    """What is in maintenance now."""
 
     def tree(self, name: str) -> TreeSpec | None:
         """Return the tree called `name`, or None."""

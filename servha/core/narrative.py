@@ -178,6 +178,10 @@ def outcome_entry(
             "warning",
             ownership=tree.ownership,
         )
+    down = (ResourceState.STOPPED, ResourceState.FAILED)
+    if event.state in down and was_known.state is not event.state and now is Step.ON:
+        because = say("{because}; it is in maintenance and left alone", because=event.because)
+        return _entry(after, subject, was, now, "resource/maintenance", because, "warning")
     if (
         event.state is ResourceState.UNKNOWN
         and was_known.state is not ResourceState.UNKNOWN

@@ -21,6 +21,7 @@ from servha.core.escalation import fencing, force_for
 from servha.core.guard_model import Asking, TreeAsked
 from servha.core.guarded import GUARD_GRACE_S, granted
 from servha.core.lease import Asked
+from servha.core.maintenance import rested
 from servha.core.model import Action, PeerHealth, Phase, Step, TreeSpec
 from servha.core.placement import Wish
 from servha.core.remember import with_step, with_tree
@@ -57,6 +58,10 @@ def tree_work(state: State, spec: TreeSpec) -> Obliged:
     assert tree is not None
     known = dict(tree.steps)
     steps = {r.name: known.get(r.name, Step.OFF) for r in spec.resources}
+    if tree.phase is Phase.RUNNING:
+        steps |= dict.fromkeys(
+            rested(state, spec), Step.ON
+        )  # as if it were: the administrator has it in hand
     if tree.phase in (Phase.STARTING, Phase.RUNNING):
         worn = worn_resource(state, spec, tree)
         moves = next_up(spec.resources, steps, frozenset({worn} if worn else ()))

@@ -70,6 +70,8 @@ class Question:
     settled: bool
     """Whether the other node has been fit for the hold-down time, the last move is as long ago, and the time of day
     is one at which the tree may go back."""
+    hands_off: bool
+    """Whether it is in maintenance, and no order given since then says where it should run."""
 
 
 UP = frozenset({Side.FIT, Side.UNFIT, Side.PARKED, Side.PARKED_ALONE, Side.WORN})
@@ -86,6 +88,13 @@ PLACEMENT: tuple[Row[Wish], ...] = (
         {"holder": Holder.US, "pin": Pin.THERE, "there": {Side.FIT, Side.WORN}},
         Wish.THERE,
         "it was ordered to {peer}",
+    ),
+    Row(
+        "maintained-here",
+        {"holder": Holder.US, "hands_off": True},
+        Wish.HERE,
+        "it is in maintenance ({maintenance}) and stays where it is",
+        "the end of its maintenance would let it move by itself",
     ),
     Row(
         "worn-out",
@@ -131,6 +140,13 @@ PLACEMENT: tuple[Row[Wish], ...] = (
     Row("kept", {"holder": Holder.US}, Wish.HERE, "it runs here and nothing asks for a change"),
     # The peer holds it, or held it when it was last heard.
     Row("theirs", {"holder": Holder.PEER, "there": UP}, Wish.THERE, "{peer} holds it"),
+    Row(
+        "maintained-off",
+        {"hands_off": True},
+        Wish.NOWHERE,
+        "it is in maintenance ({maintenance}): only an order starts it",
+        "an order to start it, or the end of its maintenance, would have let it start",
+    ),
     Row(
         "failed-alone",
         {"here": Side.PARKED_ALONE, "there": {Side.GONE, Side.NO_HOST}},

@@ -24,6 +24,7 @@ from servha.core.events import (
     TreeAddressesProbed,
     WindowsTold,
 )
+from servha.core.maintenance import rested, resumed
 from servha.core.membership import membership_for
 from servha.core.model import Action, Cluster, Phase, ResourceState, Step, TreeSpec
 from servha.core.state import Finding, State, TreeState
@@ -155,6 +156,8 @@ def _report(state: State, event: ResourceReported) -> State:
     tree = replace(tree, findings=findings)
     step = tree.step(event.resource)
     if step is Step.ON and event.state in (ResourceState.STOPPED, ResourceState.FAILED):
+        if event.resource in rested(state, spec):
+            return with_tree(state, tree)  # stopped by the administrator's hand: neither counted nor started
         tree = with_step(tree, event.resource, Step.BROKEN)
         tree = replace(tree, stops_s=_counted(spec, tree, event.resource, state.now_s))
     elif step is Step.STOP_FAILED and event.state is ResourceState.STOPPED:
@@ -231,6 +234,8 @@ def configured(state: State, cluster: Cluster) -> State:
         _reconfigured(tree, {r.name for r in spec.resources})
         for tree, spec in zip(trees, cluster.trees, strict=True)
     )
+    after = replace(state, cluster=cluster)
+    kept = tuple(resumed(state, s, t, after) for s, t in zip(cluster.trees, kept, strict=True))
     newly_leased = cluster.policy.leased and not state.cluster.policy.leased
     return replace(
         state,

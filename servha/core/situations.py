@@ -23,6 +23,7 @@ from servha.core.guarded import (
     held_on_disk,
     peer_reaches_by_disk,
 )
+from servha.core.maintenance import hands_off, not_here
 from servha.core.membership import LinkHealth
 from servha.core.model import (
     Fact,
@@ -226,6 +227,8 @@ def side_here(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Side, Text
         return Side.UNFIT, say(
             "{resource} is not as it must be on a standby: {finding}", resource=name, finding=finding.because
         )
+    if not tree.phase.holds and (m := not_here(state, state.cluster.us, tree.order.pin)):
+        return Side.UNFIT, say("this node is in maintenance: {reason}", reason=m.reason)
     if tree.unready:
         return Side.UNFIT, not_ready(*tree.unready[0])
     if _reference_says_go(state, tree):
@@ -247,7 +250,7 @@ def side_there(state: State, spec: TreeSpec) -> Side:
     if peer_health(state) not in CONTACT:
         reaches = peer_reaches_by_disk(state) and reference_answer(state) is Answer.SILENT
         return Side.FIT if reaches else Side.GONE
-    if _has_resigned(state):
+    if _has_resigned(state) or not_here(state, state.cluster.peer, _order_of(state, spec).pin):
         return Side.UNFIT
     told = their_side(state, spec)
     if told.parked is not Parked.NO and told.order.number == _order_of(state, spec).number:
@@ -298,6 +301,7 @@ def question(state: State, spec: TreeSpec, tree: TreeState) -> tuple[Question, T
             failback=spec.failback,
             start_failure=spec.start_failure,
             settled=settled(state, spec, tree),
+            hands_off=hands_off(state, spec, tree),
         ),
         against,
     )

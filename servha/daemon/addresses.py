@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from servha.config.document import Document, ResourceSection, kind_on, short_digest
 from servha.core.model import Cluster
+from servha.daemon.maintenance import in_force
 from servha.resources import VirtualAddress
 
 Ends = tuple[tuple[str, str], ...]
@@ -21,7 +22,7 @@ def core_cluster(document: Document, us: str) -> Cluster:
             for r, s in zip(spec.resources, section.resources, strict=True)
         )
         trees.append(replace(spec, resources=resources))
-    return replace(cluster, digest=short_digest(document), trees=tuple(trees))
+    return replace(cluster, digest=short_digest(document), trees=tuple(trees), maintenance=in_force(document))
 
 
 def virtual_end(resource: ResourceSection, node: str) -> tuple[str, str]:

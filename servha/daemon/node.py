@@ -34,6 +34,7 @@ from servha.daemon.executor import Executor
 from servha.daemon.guarding import Guarding
 from servha.daemon.journal import Journal
 from servha.daemon.loop import Loop, boottime_s
+from servha.daemon.maintenance import MaintenanceClock
 from servha.daemon.memory import Doing, OwnershipFile, PhasesFile
 from servha.daemon.probing import Prober
 from servha.daemon.readiness import Readiness
@@ -115,6 +116,7 @@ class ClusterNode:
             happen=self._happen,
             ask_peer=ask_peer,
         )
+        self._maintenance = MaintenanceClock(self._maintained)
         self._carriers: asyncio.Task[None] | None = None
         self._kept_trees: tuple[TreeState, ...] | None = None
 
@@ -135,6 +137,7 @@ class ClusterNode:
         await self.workers.look(self.document, self._phases.load(), self._ownership.load())
         self._windows.adapt(self.document)
         self.readiness.adapt(self.document)
+        self._maintenance.adapt(self.document)
         self.beats.adapt(self.document, self._key)
         self._guarding.adapt(self.document)
         self._carriers = asyncio.get_running_loop().create_task(self._watch_carriers(), name="carriers")
@@ -149,10 +152,15 @@ class ClusterNode:
         self._loop.happen(ConfigChanged(boottime_s(), core_cluster(document, self.us)))
         self._windows.adapt(document)
         self.readiness.adapt(document)
+        self._maintenance.adapt(document)
         self.workers.attend(fresh)
         if self._carriers is not None:
             self._carriers.cancel()
             self._carriers = asyncio.get_running_loop().create_task(self._watch_carriers(), name="carriers")
+
+    def _maintained(self) -> None:
+        """Tell the core the same configuration with what is in maintenance now."""
+        self._loop.happen(ConfigChanged(boottime_s(), core_cluster(self.document, self.us)))
 
     def order(self, tree: str, order: Order, by: str) -> None:
         """Give an order about a tree."""
@@ -170,6 +178,7 @@ class ClusterNode:
             await asyncio.wait([self._carriers], timeout=1.0)
         self._windows.close()
         await self.readiness.close()
+        self._maintenance.close()
         self._guarding.close()
         await self._prober.close()
         await self.workers.close()

@@ -18,6 +18,7 @@ from servha.core.state import State
 from servha.core.words import Text, as_dict, say
 from servha.daemon.alarms import StandingAlarms
 from servha.daemon.arbitration_picture import arbitration, promised
+from servha.daemon.maintenance import maintained
 
 SCHEMA_VERSION = 1
 LINK_WORDS = {"unknown": "unknown", "up": "up", "late": "late", "warned": "late", "dead": "dead"}
@@ -46,6 +47,7 @@ def picture(
         "nodes": [_us(document, state), *([_peer(document, state)] if cluster.peer else [])],
         "arbitration": arbitration(document, state),
         "trees": [_tree(state, spec) for spec in cluster.trees],
+        "maintenance": maintained(document),
         "alarms": [
             {
                 "key": key,

@@ -14,6 +14,7 @@ from servha.core.events import ReadinessTold, WindowsTold
 from servha.core.model import (
     Failback,
     Goal,
+    Maintenance,
     Order,
     Policy,
     Ready,
@@ -269,6 +270,30 @@ def _add(s: Scenario, words: list[str]) -> None:
     )
 
 
+def _maintenance(s: Scenario, words: list[str]) -> None:
+    """Take `maintenance web on "new disk"`, `web/app`, `node1`; `off` ends it, `web forgotten 8` reminds of it."""
+    what, verb = words[0], words[1]
+    cluster = s.world.machines[s.nodes[0]].cluster
+    known = [m for m in cluster.maintenance if m.what != what]
+    if verb != "off":
+        engines = [e for n in s.nodes if (e := s.world.engine(n)) is not None]
+        held = s.world.engine(what).state.holds if what in s.nodes and s.world.engine(what) else (what,)  # type: ignore[union-attr]
+        numbers = {t.name: t.order.number for e in engines for t in e.state.trees}
+        tree, _, resource = ("", "", "") if what in s.nodes else what.partition("/")
+        known.append(
+            Maintenance(
+                " ".join(words[2:]) if verb == "on" else "forgotten",
+                "root",
+                tree=tree,
+                resource=resource,
+                node=what if what in s.nodes else "",
+                orders=() if resource else tuple((t, numbers[t]) for t in held),
+                forgotten_h=int(words[2]) if verb == "forgotten" else 0,
+            )
+        )
+    s.world.reconfigure(cluster.trees, tuple(known))
+
+
 def _marked(act: Command, name: str) -> Command:
     def acted(s: Scenario, words: list[str]) -> None:
         s.mark(" ".join([name, *words]))
@@ -319,6 +344,7 @@ _TOLD: dict[str, Command] = {
     "found": lambda s, w: s.world.find(w[0], *_pair(w[1]), ResourceState(w[2])),
     "add": _add,
     "window": _window,
+    "maintenance": _maintenance,
     "unready": _readiness,
     "ready": _readiness,
     "foreign": lambda s, w: s.world.network.foreign.update({w[0]: " ".join(w[1:])}),

@@ -16,7 +16,7 @@ from functools import partial
 from servha.core import events as ev
 from servha.core import guard_model as gm
 from servha.core.engine import Engine
-from servha.core.model import Cluster, Order, ResourceState, TreeSpec
+from servha.core.model import Cluster, Maintenance, Order, ResourceState, TreeSpec
 from servha.core.register import Slot
 from servha.core.words import say
 from servha.sim.disk import Disk
@@ -246,10 +246,14 @@ class World:
         """Ask the daemon of `node` to end."""
         self.daemons[node].tell(lambda now_s: ev.Leaving(now_s, stop_trees))
 
-    def reconfigure(self, trees: tuple[TreeSpec, ...]) -> None:
-        """Put other trees in force on both nodes."""
+    def reconfigure(
+        self, trees: tuple[TreeSpec, ...], maintenance: tuple[Maintenance, ...] | None = None
+    ) -> None:
+        """Put other trees, or other maintenance, in force on both nodes."""
         for node, machine in self.machines.items():
-            cluster = replace(machine.cluster, trees=trees, generation=machine.cluster.generation + 1)
+            kept = machine.cluster.maintenance if maintenance is None else maintenance
+            number = machine.cluster.generation + 1
+            cluster = replace(machine.cluster, trees=trees, maintenance=kept, generation=number)
             machine.cluster = cluster
             self.daemons[node].tell(partial(_config_changed, cluster))
 

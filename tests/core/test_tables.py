@@ -70,6 +70,7 @@ def test_every_reason_is_a_sentence_whose_values_are_known(
         "held_by", "hold_down_s", "rival", "limit", "window_s", "wish_because", "permit_because",
         "lease_because", "lease_otherwise", "guard_grace_s", "entry_because", "entry_otherwise", "entry_ownership",
         "keep_s", "take_s", "claim_s", "grace_s", "disk_trouble", "window", "next_step", "fence_trouble", "fence",
+            "maintenance",
     }  # fmt: skip
     for row in rows:
         for template in (row.because, row.otherwise):
@@ -239,7 +240,7 @@ def mirrored(q: Question, here: Side, there: Side, holder: Holder, pin: Pin) -> 
     return Question(
         empty=q.empty, goal=q.goal, pin=pin, holder=holder, here=here, there=there, first=not q.first,
         start_mode=q.start_mode, switch_policy=q.switch_policy, failback=q.failback,
-        start_failure=q.start_failure, settled=q.settled,
+        start_failure=q.start_failure, settled=q.settled, hands_off=q.hands_off,
     )  # fmt: skip
 
 

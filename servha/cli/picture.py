@@ -146,6 +146,17 @@ class AlarmSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class MaintenanceSeen:
+    """What is in maintenance: `web`, `web/app` or `node1`. `left_s` is None where only a person ends it."""
+
+    what: str
+    reason: str
+    by: str
+    since_s: float | None
+    left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """The cluster as one node sees it."""
 
@@ -166,6 +177,7 @@ class Picture:
     nodes: tuple[NodeSeen, ...]
     trees: tuple[TreeSeen, ...]
     alarms: tuple[AlarmSeen, ...]
+    maintenance: tuple[MaintenanceSeen, ...]
     version: str
     events_missed: int
 
@@ -219,6 +231,16 @@ def picture_of(answer: Any) -> Picture:
         alarms=tuple(
             AlarmSeen(_word(a.get("severity")), sentence(a.get("text") or a), _number(a.get("since_s")))
             for a in _objects(whole.get("alarms"))
+        ),
+        maintenance=tuple(
+            MaintenanceSeen(
+                what=_word(m.get("what")),
+                reason=_word(m.get("reason")),
+                by=_word(m.get("by")),
+                since_s=_number(m.get("since_s")),
+                left_s=_number(m.get("left_s")),
+            )
+            for m in _objects(whole.get("maintenance"))
         ),
         version=_word(daemon.get("version")),
         events_missed=int(_number(daemon.get("events_missed")) or 0),

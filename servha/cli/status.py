@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from servha.cli import arbitration, exits, states
 from servha.cli.client import Client
@@ -88,6 +88,7 @@ def draw(picture: Picture, screen: Screen, *, only: str = "") -> None:
     """Write the picture: head, problems, trees, nodes and links, arbitration."""
     _head(picture, screen)
     _problems(picture, screen)
+    _maintenance(picture, screen)
     _trees(picture, screen, only)
     _nodes(picture, screen, only)
     arbitration.draw(picture, screen)
@@ -127,21 +128,60 @@ def _problems(picture: Picture, screen: Screen) -> None:
     )
 
 
+def _maintenance(picture: Picture, screen: Screen) -> None:
+    if not picture.maintenance:
+        return
+    screen.line()
+    screen.line(say("In maintenance (M): watched, and left as it is"), mood="strong")
+    screen.table(
+        [
+            [
+                Cell(m.what, "warn"),
+                screen.words(
+                    say("only a person ends it")
+                    if m.left_s is None
+                    else say("ends in {time}", time=states.for_how_long(m.left_s))
+                ),
+                screen.words(
+                    say(
+                        "{reason} ({by}, {time} ago)",
+                        reason=m.reason,
+                        by=m.by,
+                        time=states.for_how_long(m.since_s),
+                    )
+                ),
+            ]
+            for m in picture.maintenance
+        ]
+    )
+
+
 def _trees(picture: Picture, screen: Screen, only: str) -> None:
     screen.line()
     if not picture.trees:
         screen.line(say("No resource tree yet. Next: `servha tree create --help`."))
         return
     screen.line(say("Resource trees"), mood="strong")
-    screen.table([row for tree in picture.trees for row in tree_rows(tree, screen, only=only)])
+    rows = [
+        row
+        for tree in picture.trees
+        for row in tree_rows(tree, screen, only=only, maintained=[m.what for m in picture.maintenance])
+    ]
+    screen.table(rows)
 
 
-def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[list[Cell | str]]:
-    """Yield the rows of one tree: itself, what it does on each node, its resources."""
+def tree_rows(
+    tree: TreeSeen, screen: Screen, *, only: str = "", maintained: Container[str] = ()
+) -> Iterator[list[Cell | str]]:
+    """Yield the rows of one tree: itself, what it does on each node, its resources; (M) marks what is `maintained`."""
+
+    def badge(what: str) -> str:
+        return " (M)" if what in maintained else ""
+
     where = tree.running_on or screen.words(say("nowhere"))
     mood = "good" if tree.running_on else "bad" if tree.goal == "run" else "calm"
     yield [
-        Cell(f"{tree.name} [{where}]", mood),
+        Cell(f"{tree.name} [{where}]{badge(tree.name)}", mood),
         tree_state(tree, screen),
         screen.words(states.for_how_long(tree.since_s)),
         screen.words(_placement(tree)),
@@ -159,7 +199,7 @@ def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[lis
         if seen.parked != "no":
             remarks.append(screen.words(states.PARKED.get(seen.parked, (Text(seen.parked), ""))[0]))
         yield [
-            f"  @ {host}",
+            f"  @ {host}{badge(host)}",
             states.cell(screen, states.PHASE, seen.phase),
             "",
             "; ".join(part for part in dict.fromkeys((because, *remarks, against)) if part),
@@ -169,7 +209,7 @@ def tree_rows(tree: TreeSeen, screen: Screen, *, only: str = "") -> Iterator[lis
         if resource.step in ("starting", "stopping", "start-failed", "stop-failed", "broken"):
             state = states.cell(screen, states.STEP, resource.step)
         yield [
-            f"    {resource.name} ({resource.kind})",
+            f"    {resource.name} ({resource.kind}){badge(f'{tree.name}/{resource.name}')}",
             state,
             screen.words(states.for_how_long(resource.since_s)),
             screen.words(resource.because),

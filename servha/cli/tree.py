@@ -163,7 +163,8 @@ def show(args: argparse.Namespace, screen: Screen) -> int:
         raw: dict[str, Any] = next((t for t in answer["trees"] if t.get("name") == args.tree), {})
         screen.answer({"tree": raw, "settings": settings})
         return exits.OK
-    screen.table(list(tree_rows(tree, screen)), indent=0)
+    maintained = [m.what for m in picture.maintenance]
+    screen.table(list(tree_rows(tree, screen, maintained=maintained)), indent=0)
     readiness.draw(tree, screen)
     entry = picture.lease.entry(tree.name) if picture.lease is not None else None
     if entry is not None:

@@ -40,6 +40,19 @@ def test_after_a_loss_the_problems_come_first_and_the_exit_status_says_degraded(
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_what_is_in_maintenance_is_listed_and_marked_where_it_stands(
+    daemon: FakeDaemon, run: Run, language: str
+) -> None:
+    whole = recorded.status()
+    whole["maintenance"] = [
+        {"what": "web/app", "reason": "new version", "by": "root", "since_s": 300.0, "left_s": 1500.0},
+        {"what": "node2", "reason": "new disk", "by": "root", "since_s": 7300.0, "left_s": None},
+    ]
+    daemon.answers["status"] = whole
+    matches(f"status-maintenance.{language}.txt", run("status", "--lang", language).out)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
 @pytest.mark.parametrize(
     ("name", "whole", "expected"),
     [

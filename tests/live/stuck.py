@@ -56,4 +56,5 @@ def main(group: Path, shared: str) -> None:
             return
 
 
-main(Path(sys.argv[1]), sys.argv[2])
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -8,7 +8,17 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-from servha.cli import arbitration, exits, maintenance, order, readiness, states, tree_edit, tree_force
+from servha.cli import (
+    arbitration,
+    exits,
+    maintenance,
+    order,
+    order_plan,
+    readiness,
+    states,
+    tree_edit,
+    tree_force,
+)
 from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.picture import Picture, TreeSeen, picture_of
@@ -107,6 +117,7 @@ def _add_orders(verbs: Place) -> None:
         verb.option(
             "-y", "--yes", action="store_true", text=say("do not ask, also where something running stops")
         )
+        verb.option("--plan", action="store_true", text=say("only show what would be done, in which order"))
         verb.option(
             "--no-wait", action="store_true", text=say("give the order and do not wait for its outcome")
         )
@@ -245,12 +256,23 @@ def _ordered(args: argparse.Namespace, screen: Screen, wanted: order.Wanted) -> 
             screen.line(nothing)
         elif not screen.json:
             screen.line(_plan(wanted, tree))
+        if args.plan:
+            return _planned(wanted, tree, picture, screen)
         if not _agreed(args, screen, wanted, tree):
             screen.line(say("Nothing was changed."))
             return exits.FAILED
         outcome = order.carry_out(client, screen, wanted, wait=not args.no_wait, timeout_s=args.timeout)
     _tell(screen, wanted, tree, outcome)
     return outcome.status
+
+
+def _planned(wanted: order.Wanted, tree: TreeSeen, picture: Picture, screen: Screen) -> int:
+    if screen.json:
+        found = order_plan.parts(wanted, tree)
+        screen.answer({"plan": [{"node": p.node, "action": p.action, "rounds": p.rounds} for p in found]})
+    else:
+        order_plan.draw(wanted, tree, picture, screen)
+    return exits.OK
 
 
 def _tell(screen: Screen, wanted: order.Wanted, before: TreeSeen, outcome: order.Outcome) -> None:

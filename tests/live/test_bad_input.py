@@ -67,9 +67,9 @@ PASSWORD = "a long enough password"
             id="unknown host",
         ),
         pytest.param(
-            ("resource", "create", "web/second", "ipv6", "address=192.0.2.101/24"),
+            ("resource", "create", "web/second", "ip4", "address=192.0.2.101/24"),
             78,
-            ("ipv6", "ipv4"),
+            ("ip4", "ipv4"),
             id="unknown kind",
         ),
         pytest.param(

@@ -17,7 +17,7 @@ from tests.live.quorum import BEYOND_S, LIMITS, QuorumCluster
 from tests.live.wait import eventually
 
 SOAK = bool(os.environ.get("SERVHA_SOAK"))
-LONG_S = 600.0 if SOAK else 40.0
+LONG_S = 600.0 if SOAK else 20.0
 """How long every link stays cut: ten minutes in `make soak`."""
 
 

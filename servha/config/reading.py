@@ -162,10 +162,16 @@ class Reading:
 
 
 def fields_of(shape: type) -> tuple[dict[str, Any], tuple[dataclasses.Field[Any], ...]]:
-    """Return the types and the fields of a dataclass that are given when it is made."""
-    fields = tuple(field for field in dataclasses.fields(shape) if field.init)
-    hints = get_type_hints(shape, include_extras=True)
-    return {field.name: hints[field.name] for field in fields}, fields
+    """Return the types and the fields of a dataclass that are given when it is made; read once for each shape."""
+    known = _FIELDS.get(shape)
+    if known is None:
+        fields = tuple(field for field in dataclasses.fields(shape) if field.init)
+        hints = get_type_hints(shape, include_extras=True)
+        known = _FIELDS[shape] = {field.name: hints[field.name] for field in fields}, fields
+    return known
+
+
+_FIELDS: dict[type, tuple[dict[str, Any], tuple[dataclasses.Field[Any], ...]]] = {}
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:

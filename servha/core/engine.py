@@ -11,7 +11,7 @@ from servha.core import maintenance
 from servha.core.alarms import conditions
 from servha.core.arbitration import PERMITS, RIGHTS, Answer, Permit, Right
 from servha.core.effects import Clear, Effect, Farewell, Raise, Record, Remember
-from servha.core.escalation import fence_trouble, ladder, next_step
+from servha.core.escalation import ladder
 from servha.core.events import (
     ActionFinished,
     BeatReceived,
@@ -34,6 +34,7 @@ from servha.core.narrative import (
     outcome_entry,
     readiness_changes,
     severity_of,
+    tree_values,
 )
 from servha.core.obligations import (
     ROUNDING_S,
@@ -46,7 +47,6 @@ from servha.core.obligations import (
     tree_work,
 )
 from servha.core.placement import PLACEMENT, Side
-from servha.core.register import Entry
 from servha.core.remember import configured, remember, with_tree
 from servha.core.rules import STANDING, TREE, NodeSituation, TreeSituation
 from servha.core.situations import (
@@ -58,15 +58,14 @@ from servha.core.situations import (
     reference_answer,
     rival,
     side_there,
-    their_side,
     values,
     worn_resource,
 )
-from servha.core.state import State, TreeState
+from servha.core.state import State
 from servha.core.table import fill, first_match
 from servha.core.transitions import entered
 from servha.core.value import replace
-from servha.core.words import NOTHING_SAID, Text, Value, say
+from servha.core.words import NOTHING_SAID
 
 ENDS_OF_LADDER = ("fence", "ladder-ends")
 """Rows that are told although the tree is what it was."""
@@ -185,11 +184,15 @@ class Engine:
         self._thought_s = self.state.now_s
         self._note_event(before, event, out)
         self._note_peer(out)
+        about = self._about_one_tree(event)
         for _ in range(SETTLE_COUNT_MAX):
             settled_on = self.state
             self._decide_standing(out)
+            if _of_all_trees(self.state) != _of_all_trees(before):
+                about = None
             for spec in self.state.cluster.trees:
-                self._decide_tree(spec, out)
+                if about is None or spec.name == about:
+                    self._decide_tree(spec, out)
             if self.state == settled_on:
                 break
         self._update_alarms(out)
@@ -197,6 +200,15 @@ class Engine:
             self.state = replace(self.state, farewell=True)
             self.state, goodbye = beat(self.state)
             out.extend([*goodbye, Farewell()])
+
+    def _about_one_tree(self, event: Event) -> str | None:
+        """Return the tree that `event` tells of if nothing else can have changed for the other trees, else None.
+
+        With hundreds of resources nearly every event is such a report, and the others need not be decided again.
+        """
+        if not isinstance(event, ActionFinished | ResourceReported | ReadinessTold):
+            return None
+        return event.tree if event.now_s < self._decide_at_s else None
 
     def _note_event(self, before: State, event: Event, out: list[Effect]) -> None:
         """Journal what the event itself has to tell."""
@@ -300,7 +312,7 @@ class Engine:
         asked, against = question(state, spec, tree)
         wish = first_match(PLACEMENT, asked)
         permit = first_match(PERMITS, petition(state, spec, tree))
-        said = self._tree_values(spec, tree, against)
+        said = tree_values(state, spec, tree, against)
         situation = TreeSituation(
             phase=tree.phase,
             permit=permit.becomes,
@@ -352,37 +364,6 @@ class Engine:
             )
         return self._work_on(spec, out)
 
-    def _tree_values(self, spec: TreeSpec, tree: TreeState, against: Text) -> dict[str, Value]:
-        state = self.state
-        said = values(state)
-        worn = worn_resource(state, spec, tree)
-        limits = next((r for r in spec.resources if r.name == worn), None)
-        said["tree"] = spec.name
-        if state.view is not None:
-            entry = state.view.entry(spec.id)
-            asking = say("the quorum disk is being asked")  # its last answer was given to another question
-            answered = (
-                tree.phase is Phase.WANTED and entry.entry is not Entry.NONE
-            ) or entry.otherwise.template
-            said["entry_because"] = entry.because if answered else asking
-            said["entry_otherwise"] = entry.otherwise if tree.phase is Phase.WANTED else NOTHING_SAID
-            said["entry_ownership"] = entry.ownership
-        else:
-            said["entry_because"] = said["entry_otherwise"] = NOTHING_SAID
-        said["failure"] = against if against.template else tree.failure
-        said["held_by"] = tree.addresses.answered_by
-        said["maintenance"] = maintenance.reason(state, spec)
-        said["hold_down_s"] = round(spec.hold_down_s)
-        said["window"] = spec.failback_window
-        stuck = tree.phase is Phase.STOP_FAILED
-        said["next_step"] = next_step(spec, tree) if stuck else NOTHING_SAID
-        said["fence_trouble"] = fence_trouble(state, spec, tree) if stuck else NOTHING_SAID
-        on_disk = state.view.peer_entry(spec.id).ownership if state.view else 0
-        said["rival"] = max(on_disk, their_side(state, spec).ownership)
-        said["limit"] = limits.abnormal_stop_count_max if limits else 0
-        said["window_s"] = round(limits.abnormal_stop_window_s) if limits else 0
-        return said
-
     def _work_on(self, spec: TreeSpec, out: list[Effect]) -> None:
         self.state, effects = tree_work(self.state, spec)
         out.extend(effects)
@@ -398,3 +379,8 @@ class Engine:
         out.extend(Clear(key) for key in known if key not in now)
         out.extend(Raise(key, *value) for key, value in now.items() if known.get(key) != value)
         self.state = replace(self.state, alarms=tuple(now.items()))
+
+
+def _of_all_trees(state: State) -> tuple[object, ...]:
+    """Return what every tree's decision rests on and a report about one tree may change by way of the node."""
+    return state.standing, state.standing_because, state.right, state.right_because, state.holds

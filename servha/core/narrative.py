@@ -5,15 +5,29 @@ Why a node or a tree changed is told by the engine from its tables; nothing is d
 
 from __future__ import annotations
 
+from servha.core import maintenance
+from servha.core.escalation import fence_trouble, next_step
 from servha.core.events import ActionFinished, ReadinessTold, ResourceReported
 from servha.core.lease import Lease
 from servha.core.membership import LinkHealth
-from servha.core.model import Action, Fact, Fitness, Goal, JournalEntry, PeerHealth, ResourceState, Step
-from servha.core.situations import facts
+from servha.core.model import (
+    Action,
+    Fact,
+    Fitness,
+    Goal,
+    JournalEntry,
+    PeerHealth,
+    Phase,
+    ResourceState,
+    Step,
+    TreeSpec,
+)
+from servha.core.register import Entry
+from servha.core.situations import facts, their_side, values, worn_resource
 from servha.core.state import State, TreeState
 from servha.core.trees import recent
 from servha.core.value import replace
-from servha.core.words import Text, say
+from servha.core.words import NOTHING_SAID, Text, Value, say
 
 LinkWords = tuple[tuple[str, LinkHealth], ...]
 
@@ -23,6 +37,36 @@ ERRORS = frozenset({"rival", "right-lost", "start-failed", "cannot-stop", "not-p
 def severity_of(rule: str) -> str:
     """Return the severity with which a tree's change by `rule` is journalled."""
     return "error" if rule in ERRORS else "info"
+
+
+def tree_values(state: State, spec: TreeSpec, tree: TreeState, against: Text) -> dict[str, Value]:
+    """Return what the sentences of the tables about a tree may name; `against`: why its failover is no use."""
+    said = values(state)
+    worn = worn_resource(state, spec, tree)
+    limits = next((r for r in spec.resources if r.name == worn), None)
+    said["tree"] = spec.name
+    if state.view is not None:
+        entry = state.view.entry(spec.id)
+        asking = say("the quorum disk is being asked")  # its last answer was given to another question
+        answered = (tree.phase is Phase.WANTED and entry.entry is not Entry.NONE) or entry.otherwise.template
+        said["entry_because"] = entry.because if answered else asking
+        said["entry_otherwise"] = entry.otherwise if tree.phase is Phase.WANTED else NOTHING_SAID
+        said["entry_ownership"] = entry.ownership
+    else:
+        said["entry_because"] = said["entry_otherwise"] = NOTHING_SAID
+    said["failure"] = against if against.template else tree.failure
+    said["held_by"] = tree.addresses.answered_by
+    said["maintenance"] = maintenance.reason(state, spec)
+    said["hold_down_s"] = round(spec.hold_down_s)
+    said["window"] = spec.failback_window
+    stuck = tree.phase is Phase.STOP_FAILED
+    said["next_step"] = next_step(spec, tree) if stuck else NOTHING_SAID
+    said["fence_trouble"] = fence_trouble(state, spec, tree) if stuck else NOTHING_SAID
+    on_disk = state.view.peer_entry(spec.id).ownership if state.view else 0
+    said["rival"] = max(on_disk, their_side(state, spec).ownership)
+    said["limit"] = limits.abnormal_stop_count_max if limits else 0
+    said["window_s"] = round(limits.abnormal_stop_window_s) if limits else 0
+    return said
 
 
 def heard_changes(state: State, links: LinkWords, peer: PeerHealth) -> list[JournalEntry]:

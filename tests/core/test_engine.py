@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from servha.core.effects import SendBeat
 from servha.core.engine import Engine
 from servha.core.events import BeatReceived, Remembered, Tick, TreeMemory
 from servha.core.model import Cluster, Order, Phase, Policy, Report, ResourceSpec, Standing, Step, TreeSpec
 from servha.core.timing import PROFILES
+from servha.sim.campaign import campaign, of_seed
 
 WEB = TreeSpec("web", 1, ("node1", "node2"), (ResourceSpec("app", "custom"),))
 CLUSTER = Cluster(
@@ -40,3 +43,20 @@ def test_a_node_that_adopts_what_runs_touches_nothing() -> None:
     effects = engine.handle(Remembered(0.3, (running,)))
     assert not any(type(e).__name__ in ("StartResource", "StopResource") for e in effects)
     assert engine.state.standing is Standing.ACTIVE
+
+
+@pytest.mark.parametrize("seed", [3, 6, 11])
+def test_to_decide_only_the_tree_that_a_report_is_about_changes_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same faults again, every tree decided at every event: both nodes say the same at the same moments."""
+
+    def told() -> list[list[object]]:
+        scenario = of_seed(seed)
+        campaign(seed, scenario)
+        return [list(machine.journal) for machine in scenario.world.machines.values()]
+
+    quick = told()
+    monkeypatch.setattr(Engine, "_about_one_tree", lambda _engine, _event: None)
+    assert quick == told()
+    assert all(len(journal) > 20 for journal in quick)

@@ -154,7 +154,7 @@ def _text(cell: Cell | str) -> str:
 def plan(args: argparse.Namespace, screen: Screen) -> int:
     """Show what `add` would do."""
     from servha.cli import app_plan  # noqa: PLC0415
-    from servha.cli.client import Client  # noqa: PLC0415
+    from servha.management import Client  # noqa: PLC0415
 
     with Client() as client:
         made = app_plan.make(client, application_of(args.application), args)
@@ -165,7 +165,7 @@ def plan(args: argparse.Namespace, screen: Screen) -> int:
 def join(args: argparse.Namespace, screen: Screen) -> int:
     """Do it: move the data, write the variables, create the tree; everything back when one of these fails."""
     from servha.cli import app_local, app_plan  # noqa: PLC0415
-    from servha.cli.client import Client  # noqa: PLC0415
+    from servha.management import Client  # noqa: PLC0415
 
     with Client() as client:
         made = app_plan.make(client, application_of(args.application), args)
@@ -198,7 +198,7 @@ def join(args: argparse.Namespace, screen: Screen) -> int:
 def undo(args: argparse.Namespace, screen: Screen) -> int:
     """Put everything back on this node."""
     from servha.cli import app_local  # noqa: PLC0415
-    from servha.cli.client import Client  # noqa: PLC0415
+    from servha.management import Client  # noqa: PLC0415
 
     kept = app_local.record_of(args.tree)
     with Client() as client:

@@ -15,10 +15,10 @@ from servha.apps.copying import CannotMove
 from servha.apps.record import Record
 from servha.cli.app_plan import Plan
 from servha.cli.change import bad, document_of, refuse_if_held
-from servha.cli.client import Client, LateAnswer, NotRunning
 from servha.config import edit as edits
 from servha.config.document import Document, to_data
 from servha.core.words import Text, say
+from servha.management import Client, LateAnswer, NotRunning
 from servha.wire.rpc import Code, Refusal
 
 REPLACE_WITHIN_S = 60.0

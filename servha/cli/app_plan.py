@@ -20,7 +20,6 @@ from servha.apps.looks import Look, Numbers, Verdict
 from servha.apps.moving import Move, move_of, refusals
 from servha.cli import cluster_file
 from servha.cli.change import bad, document_of
-from servha.cli.client import Client
 from servha.cli.pairs import pairs_of
 from servha.cli.picture import picture_of
 from servha.cli.screen import Cell, Screen
@@ -29,6 +28,7 @@ from servha.config.document import Document
 from servha.config.problem import Problem
 from servha.config.reading import Reading
 from servha.core.words import Text, say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal, text_as_json
 
 MOODS = {Verdict.FINE: "good", Verdict.WRONG: "bad", Verdict.UNKNOWN: "warn"}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from servha.cli import exits
-from servha.cli.client import Client
 from servha.cli.order import HOLDS
 from servha.cli.picture import Picture, picture_of
 from servha.cli.screen import Screen
@@ -22,6 +21,7 @@ from servha.config.edit import Edited, difference
 from servha.config.notes import notes
 from servha.config.problem import Problem
 from servha.core.words import Text, say
+from servha.management import Client
 from servha.wire import rpc
 
 TRIES_MAX: Final = 3

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 
 from servha.cli import cluster_edit, cluster_file, cluster_init, cluster_wipe, exits
-from servha.cli.client import Client, NotRunning
 from servha.cli.cluster_init import (
     INIT_WITHIN_S,
     Rows,
@@ -23,6 +22,7 @@ from servha.cli.nics import ends_of, nics_here
 from servha.cli.passwords import password_from
 from servha.cli.screen import Screen
 from servha.core.words import say
+from servha.management import Client, NotRunning
 from servha.wire.rpc import Code, Refusal
 
 

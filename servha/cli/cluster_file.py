@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from servha.cli import exits
-from servha.cli.client import Client
 from servha.cli.grammar import Place
 from servha.cli.screen import Screen
 from servha.core.words import say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 SIZE_MAX: Final = 4 * 1024 * 1024

@@ -11,7 +11,6 @@ import socket
 from typing import Final
 
 from servha.cli import exits, states
-from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.heartbeat import FIGURES
 from servha.cli.nics import ends_of, nics_here
@@ -21,6 +20,7 @@ from servha.core.model import Policy
 from servha.core.timing import PROFILES, Timing
 from servha.core.words import Text, say
 from servha.language import LANGUAGES
+from servha.management import Client
 from servha.wire.rpc import Code, Problem, Refusal
 
 INIT_WITHIN_S: Final = 120.0

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servha.cli import exits
-from servha.cli.client import Client, NotRunning
 from servha.cli.grammar import Place
 from servha.cli.order import HOLDS
 from servha.cli.picture import picture_of
 from servha.cli.screen import Screen
 from servha.core.words import say
+from servha.management import Client, NotRunning
 from servha.wire.rpc import Code, Refusal
 
 SECRET_NAMES = ("cluster.key", "node.key", "node.crt")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from servha.cli import entry, exits
-from servha.cli.client import Client
 from servha.cli.grammar import Place
 from servha.cli.screen import Screen
 from servha.core.words import say
+from servha.management import Client
 
 
 def add(place: Place) -> None:

@@ -9,7 +9,6 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from servha.cli import cluster_file, exits, states
-from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.nics import end_address, nics_here
 from servha.cli.picture import picture_of
@@ -17,6 +16,7 @@ from servha.cli.screen import Cell, Screen
 from servha.cli.tree_edit import EDIT_CODES
 from servha.core.timing import PROFILES
 from servha.core.words import Text, say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 if TYPE_CHECKING:

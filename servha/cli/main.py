@@ -16,11 +16,11 @@ from typing import Final
 
 from servha import __version__
 from servha.cli import exits
-from servha.cli.client import LateAnswer, NotRunning
 from servha.cli.grammar import Parser, Place
 from servha.cli.screen import Screen, screen_for
 from servha.core.words import Text, say
 from servha.language import LANGUAGES, preferred_language
+from servha.management import LateAnswer, NotRunning
 from servha.wire.rpc import EXIT_STATUS, BadFrame, Failure, Refusal, Wrong, failure_as_json
 
 

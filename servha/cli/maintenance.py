@@ -14,12 +14,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from servha.cli import exits, states
-from servha.cli.client import Client
 from servha.cli.grammar import Place
 from servha.cli.picture import picture_of
 from servha.cli.screen import Screen
 from servha.cli.tree_edit import EDIT_CODES
 from servha.core.words import say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import io
 import time
 
 from servha.cli import exits, status
-from servha.cli.client import Client, NotRunning
 from servha.cli.grammar import Place
 from servha.cli.picture import picture_of
 from servha.cli.screen import Screen
 from servha.core.words import say
+from servha.management import Client, NotRunning
 
 AGAIN_S = 0.5
 

@@ -6,12 +6,12 @@ import argparse
 from typing import Any
 
 from servha.cli import cluster_file, exits, maintenance, states
-from servha.cli.client import Client
 from servha.cli.grammar import Place
 from servha.cli.picture import NodeSeen, Picture, picture_of
 from servha.cli.screen import Cell, Screen
 from servha.cli.tree_edit import EDIT_CODES
 from servha.core.words import say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 

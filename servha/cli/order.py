@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from servha.cli import entry, exits, states
-from servha.cli.client import Client
 from servha.cli.picture import PhaseSeen, Picture, TreeSeen, picture_of
 from servha.cli.screen import Screen
 from servha.core.words import NOTHING_SAID, Text, say
+from servha.management import Client
 
 LOOK_EVERY_S: Final = 0.05
 TIMEOUT_S: Final = 300.0

@@ -15,7 +15,6 @@ from typing import Any, Final
 from servha.arbiters.quorum_disk import DirectIo
 from servha.cli import exits, states
 from servha.cli.block_device import BlockDevice, queues_forever
-from servha.cli.client import Client, LateAnswer, NotRunning
 from servha.cli.picture import picture_of
 from servha.cli.quorum_latency import Inequality, Latency, inequalities, latency, least_lease_ms
 from servha.cli.quorum_reading import (
@@ -34,6 +33,7 @@ from servha.cli.quorum_reading import (
 from servha.cli.screen import Cell, Screen
 from servha.core.timing import Limits
 from servha.core.words import NOTHING_SAID, Text, as_dict, say
+from servha.management import Client, LateAnswer, NotRunning
 from servha.wire import sector
 from servha.wire.rpc import Code, Refusal
 

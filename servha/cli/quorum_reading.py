@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from servha.arbiters.quorum_disk import DirectIo, label_trouble, open_trouble
 from servha.cli.block_device import BlockDevice, block_device
-from servha.cli.client import NotRunning
 from servha.cli.cluster_wipe import name_here, places
 from servha.cli.screen import Screen
 from servha.core.words import Text, say
+from servha.management import NotRunning
 from servha.wire import sector
 from servha.wire.keys import disk_key
 from servha.wire.rpc import Code, Refusal

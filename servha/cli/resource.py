@@ -11,11 +11,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from servha.cli import cluster_file, exits, maintenance, resource_agents, resource_kinds
-from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.screen import Screen
 from servha.cli.tree_edit import EDIT_CODES
 from servha.core.words import Text, say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 if TYPE_CHECKING:

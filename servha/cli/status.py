@@ -10,11 +10,11 @@ import time
 from collections.abc import Container, Iterator
 
 from servha.cli import arbitration, exits, states
-from servha.cli.client import Client
 from servha.cli.grammar import Place
 from servha.cli.picture import NodeSeen, Picture, TreeSeen, picture_of
 from servha.cli.screen import Cell, Screen
 from servha.core.words import Text, say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 AGAIN_S = 2.0

@@ -19,12 +19,12 @@ from servha.cli import (
     tree_edit,
     tree_force,
 )
-from servha.cli.client import Client
 from servha.cli.grammar import Place, Verb
 from servha.cli.picture import Picture, TreeSeen, picture_of
 from servha.cli.screen import Cell, Screen
 from servha.cli.status import tree_rows, tree_state
 from servha.core.words import Text, say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 ORDER_CODES: Final = (

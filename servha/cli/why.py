@@ -11,11 +11,11 @@ import argparse
 from collections.abc import Sequence
 
 from servha.cli import entry, exits, states
-from servha.cli.client import Client
 from servha.cli.entry import Entry
 from servha.cli.grammar import Place
 from servha.cli.screen import Cell, Screen
 from servha.core.words import say
+from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
 AROUND = 14

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from servha.cli import columns, exits
-from servha.cli.client import Client, LateAnswer
 from servha.cli.main import NOUNS, language_of, make_parser
 from servha.cli.mon import frame
 from servha.cli.pages import verbs_of, write_pages
 from servha.cli.screen import Screen
 from servha.core.words import say
+from servha.management import Client, LateAnswer
 from servha.wire.rpc import EXIT_STATUS, Code, Refusal
 from tests.cli import recorded
 from tests.cli.conftest import FakeDaemon, Run

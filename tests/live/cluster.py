@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from subprocess import CompletedProcess
 from typing import Any
 
-from servha.cli.client import Client, LateAnswer, NotRunning
 from servha.cli.entry import Entry, entries_of
 from servha.cli.picture import Picture, picture_of
 from servha.lab import demo
 from servha.lab.lab import Lab
 from servha.lab.node import Node
 from servha.lab.trouble import LabError
+from servha.management import Client, LateAnswer, NotRunning
 from servha.wire.rpc import BadFrame, Refusal
 from tests.live.observer import Witness
 from tests.live.wait import eventually

@@ -1,23 +1,29 @@
-"""A small blocking client of servhad's management API on its unix socket.
+"""A small blocking client of servhad's management API: by unix socket on this machine, by TLS on any other.
 
 Decides how long to wait and what "nobody answers" is called. Refuses to understand an answer: that is the
-business of the command that asked.
+business of whoever asked. Over TLS it reports the certificate that was shown; the asker says whether it is the
+one that belongs there.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 
 from servha.core.words import Text, say
 from servha.wire import rpc
+from servha.wire.keys import fingerprint
 
 SOCKET: Final = "/run/servha/servhad.sock"
 ANSWER_WITHIN_S: Final = 30.0
 PIECE_BYTES: Final = 256 * 1024
+PORT: Final = 25792
+DIAL_WITHIN_S: Final = 5.0
+_ALPN: Final = "servha/1"
 
 
 class NotRunning(Exception):
@@ -47,10 +53,19 @@ class Client:
     Raises `NotRunning`, `LateAnswer`, or `servha.wire.rpc.Refusal` with the daemon's own words.
     """
 
-    def __init__(self, path: str = "", *, answer_within_s: float = ANSWER_WITHIN_S) -> None:
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        address: tuple[str, int] | None = None,
+        answer_within_s: float = ANSWER_WITHIN_S,
+    ) -> None:
         self.path = path or socket_path()
+        self.address = address
         self.answer_within_s = answer_within_s
-        self._socket: socket.socket | None = None
+        self.certificate_sha256 = ""
+        """Of the node at `address`, once connected."""
+        self._socket: socket.socket | ssl.SSLSocket | None = None
         self._decoder = rpc.FrameDecoder()
         self._frames: list[bytes] = []
         self._id = 0
@@ -102,7 +117,14 @@ class Client:
             self.close()
             raise NotRunning(say("servhad closed the connection: {reason}", reason=str(error))) from error
 
+    @property
+    def place(self) -> str:
+        """Where servhad is asked, in words."""
+        return self.path if self.address is None else f"{self.address[0]}:{self.address[1]}"
+
     def _open(self) -> socket.socket:
+        if self.address is not None:
+            return self._dial(self.address)
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         line.settimeout(self.answer_within_s)
         try:
@@ -121,6 +143,31 @@ class Client:
                     path=self.path,
                 )
             ) from error
+        return line
+
+    def _dial(self, address: tuple[str, int]) -> ssl.SSLSocket:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # self-signed: who it is shows in `certificate_sha256`
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.set_alpn_protocols([_ALPN])
+        try:
+            plain = socket.create_connection(address, timeout=DIAL_WITHIN_S)
+            try:
+                line = context.wrap_socket(plain)
+            except BaseException:
+                plain.close()
+                raise
+        except OSError as error:
+            raise NotRunning(
+                say(
+                    "nobody answers at {place}: {reason}; is the node on, and is its port {port} open?",
+                    place=self.place,
+                    reason=error.strerror or str(error),
+                    port=address[1],
+                )
+            ) from error
+        self.certificate_sha256 = fingerprint(line.getpeercert(binary_form=True) or b"")
         return line
 
     def _frame(self, within_s: float | None) -> bytes:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from servha.core.words import Text
+from servha.core.words import Text, as_dict, from_dict, say
 
 LANGUAGES = ("en", "zh-CN")
 
@@ -46,3 +48,31 @@ def preferred_language() -> str:
         if value:
             return "zh-CN" if value.lower().startswith("zh") else "en"
     return "en"
+
+
+def spoken(value: Any, language: str) -> Any:
+    """Return plain data with `text`, the sentence in `language`, added to every object that is a sentence."""
+    if isinstance(value, Text):
+        value = as_dict(value)
+    if isinstance(value, Mapping):
+        done = {key: spoken(inner, language) for key, inner in value.items()}
+        if isinstance(value.get("template"), str):
+            done["text"] = render(sentence(value), language)
+        return done
+    if isinstance(value, list | tuple):
+        return [spoken(inner, language) for inner in value]
+    return value
+
+
+def sentence(value: Any) -> Text:
+    """Return the sentence in an answer; an empty one where there is none."""
+    if isinstance(value, Text):
+        return value
+    if isinstance(value, str):
+        return Text("{words}", (("words", value),)) if value else Text("")
+    if isinstance(value, Mapping) and isinstance(value.get("template"), str):
+        try:
+            return from_dict(value)
+        except (KeyError, TypeError, ValueError):
+            return say("{words}", words=str(value["template"]))
+    return Text("")

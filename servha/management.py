@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -83,6 +84,13 @@ class Client:
             self._socket = None
         self._decoder = rpc.FrameDecoder()
         self._frames.clear()
+
+    def interrupt(self) -> None:
+        """End the wait of another thread that reads from this connection."""
+        line = self._socket
+        if line is not None:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     def call(self, verb: str, /, *, within_s: float | None = None, **args: Any) -> Any:
         """Ask, and return the one answer. `within_s`: seconds to wait for it."""

@@ -18,7 +18,11 @@ from argparse_manpage.manpage import Manpage
 from servha import __version__
 
 # program -> what makes its parser
-PROGRAMS = {"servha": "servha.cli.main:make_parser", "servhad": "servha.daemon.main:parser"}
+PROGRAMS = {
+    "servha": "servha.cli.main:make_parser",
+    "servhad": "servha.daemon.main:parser",
+    "servwebd": "servha.console.main:parser",
+}
 
 
 def parser_of(program: str) -> argparse.ArgumentParser:

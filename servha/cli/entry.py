@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from servha.cli import states
-from servha.cli.screen import Cell, Screen, sentence
+from servha.cli.screen import Cell, Screen
 from servha.core.words import Text, say
+from servha.language import sentence
 
 
 @dataclass(frozen=True, slots=True)

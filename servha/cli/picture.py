@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from servha.cli.screen import sentence
 from servha.core.words import NOTHING_SAID, Text
+from servha.language import sentence
 
 LEASE_LOST: Final = ("ending", "reset", "unknown")
 """Words for a lease under which nothing may start."""

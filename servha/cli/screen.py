@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from servha.cli import columns
-from servha.core.words import Text, from_dict, say
-from servha.language import preferred_language, render
+from servha.core.words import Text
+from servha.language import preferred_language, render, spoken
 
 COLOURS: Final[Mapping[str, str]] = {
     "good": "32",
@@ -96,7 +96,9 @@ class Screen:
         whole = result if isinstance(result, Mapping) else {"result": result}
         print(
             json.dumps(
-                {"schema_version": SCHEMA_VERSION, **self.spoken(whole)}, ensure_ascii=False, indent=2
+                {"schema_version": SCHEMA_VERSION, **spoken(whole, self.language)},
+                ensure_ascii=False,
+                indent=2,
             ),
             file=self.out,
             flush=True,
@@ -104,38 +106,13 @@ class Screen:
 
     def answer_line(self, result: Mapping[str, Any]) -> None:
         """Write one result as one line of JSON."""
-        whole = {"schema_version": SCHEMA_VERSION, **self.spoken(result)}
+        whole = {"schema_version": SCHEMA_VERSION, **spoken(result, self.language)}
         print(json.dumps(whole, ensure_ascii=False, separators=(",", ":")), file=self.out, flush=True)
-
-    def spoken(self, value: Any) -> Any:
-        """Return `value` with `text` added to every object that is a sentence."""
-        if isinstance(value, Mapping):
-            done = {key: self.spoken(inner) for key, inner in value.items()}
-            if isinstance(value.get("template"), str):
-                done["text"] = self.words(sentence(value))
-            return done
-        if isinstance(value, list | tuple):
-            return [self.spoken(inner) for inner in value]
-        return value
 
     def agreed(self, question: Text) -> bool:
         """Ask a person; only y or yes (是) is a yes."""
         print(self.words(question) + " [y/N] ", end="", file=self.out, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes", "是")
-
-
-def sentence(value: Any) -> Text:
-    """Return the sentence in an answer; an empty one where there is none."""
-    if isinstance(value, Text):
-        return value
-    if isinstance(value, str):
-        return Text("{words}", (("words", value),)) if value else Text("")
-    if isinstance(value, Mapping) and isinstance(value.get("template"), str):
-        try:
-            return from_dict(value)
-        except (KeyError, TypeError, ValueError):
-            return say("{words}", words=str(value["template"]))
-    return Text("")
 
 
 def screen_for(language: str, *, as_json: bool) -> Screen:

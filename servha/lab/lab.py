@@ -64,6 +64,7 @@ def daemons() -> list[Unit]:
             nice=-20,
         ),
         Unit("servhad", [f"{sys.prefix}/bin/servhad"], watchdog_s=2.0, stop_limit_s=1800.0),
+        Unit("servwebd", [f"{sys.prefix}/bin/servwebd"], watchdog_s=30.0, restart_s=1.0),
     ]
 
 

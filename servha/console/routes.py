@@ -1,0 +1,286 @@
+"""Every address of the console's HTTP interface, /api/v1, and what servhad is asked for it.
+
+A route checks that a request is a request; what it may do and whether the values are right is said by servhad.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+from bottle import Bottle, HTTPError, HTTPResponse, request, static_file
+
+from servha.console import page
+from servha.console.answers import answer, encoded, language, not_logged_in, of_error, refusal
+from servha.console.asking import ask, log_in
+from servha.console.gate import COOKIE, Gate
+from servha.console.live import Feeds
+from servha.console.server import PAGES_MAX
+from servha.console.sessions import IDLE_S, WHOLE_S, Place, Session, Sessions
+from servha.core.words import say
+from servha.management import PORT, SOCKET, LateAnswer, NotRunning
+from servha.wire.rpc import Code, Refusal
+
+WEB_SOCKET: Final = SOCKET.replace("servhad", "web")
+DIALS_MAX: Final = 4
+"""Logins to other nodes at the same time: nobody without a password makes this server knock at many doors."""
+RETRY_MS: Final = 1000
+JOURNAL_MAX: Final = 1000
+
+Handler = Callable[..., Any]
+
+
+class Console:
+    """The application. `home`: the servhad of this machine; `web`: where the pages are."""
+
+    def __init__(
+        self, *, home: Place, web: Path, names: frozenset[str] = frozenset(), encrypted: bool = True
+    ) -> None:
+        self.sessions = Sessions(time.monotonic)
+        self.feeds = Feeds()
+        self.application = Bottle()
+        self._home = home
+        self._web = web
+        self._encrypted = encrypted
+        self._gate = Gate(self.sessions, names)
+        self._dials = threading.BoundedSemaphore(DIALS_MAX)
+        self._streams = threading.BoundedSemaphore(PAGES_MAX)
+        self._routes()
+
+    def _routes(self) -> None:
+        app = self.application
+        for method, path, handler in (
+            ("GET", "/api/v1/session", self._session),
+            ("POST", "/api/v1/session", self._log_in),
+            ("DELETE", "/api/v1/session", self._known(self._log_out)),
+            ("PUT", "/api/v1/session/password", self._known(self._choose_password)),
+            ("GET", "/api/v1/status", self._known(lambda s: ask(s, "status"))),
+            ("GET", "/api/v1/stream", self._known(self._stream)),
+            ("GET", "/api/v1/journal", self._known(self._journal)),
+            ("GET", "/api/v1/why", self._known(lambda s: ask(s, "why", tree=request.query.get("tree", "")))),
+            ("POST", "/api/v1/trees/<tree>/order", self._known(self._order)),
+            ("GET", "/metrics", self._known(self._metrics)),
+            ("GET", "/", self._index),
+            ("GET", "/static/<path:path>", self._static),
+        ):
+            app.route(path, method, self._passed(handler))
+        app.default_error_handler = _library_error
+
+    # --- around every request -----------------------------------------------------------------------------------
+
+    def _passed(self, handler: Handler) -> Handler:
+        @wraps(handler)
+        def answered(**parts: str) -> Any:
+            against = self._gate.against_host()
+            if against is not None:
+                return against
+            try:
+                return handler(**parts)
+            except (Refusal, NotRunning, LateAnswer) as error:
+                return of_error(error)
+
+        return answered
+
+    def _known(self, handler: Handler) -> Handler:
+        """For those who have logged in; a change must come from a page of ours."""
+
+        def answered(**parts: str) -> Any:
+            session = self._gate.session()
+            if session is None:
+                return not_logged_in()
+            if request.method != "GET":
+                against = self._gate.against_origin(session)
+                if against is not None:
+                    return against
+            made = handler(session, **parts)
+            return made if isinstance(made, HTTPResponse) else answer(made)
+
+        return answered
+
+    # --- sessions -----------------------------------------------------------------------------------------------
+
+    def _session(self) -> HTTPResponse:
+        session = self._gate.session()
+        return answer({"session": None if session is None else self._shown(session)})
+
+    def _log_in(self) -> HTTPResponse:
+        against = self._gate.against_origin(None)
+        if against is not None:
+            return against
+        asked = _body()
+        place = self._place(_word(asked, "address"))
+        browser = str(request.environ.get("REMOTE_ADDR", ""))
+        if not self._dials.acquire(blocking=False):
+            raise Refusal(Code.TRY_AGAIN, say("others are logging in just now: try again in a few seconds"))
+        try:
+            shown = log_in(place, _word(asked, "password"), browser)
+        finally:
+            self._dials.release()
+        word = self.sessions.open(
+            place=place,
+            browser=browser,
+            right=str(shown.get("right", "")),
+            choose_password=bool(shown.get("choose_password")),
+            ticket=str(shown.get("ticket", "")),
+        )
+        session = self.sessions.find(word)
+        assert session is not None
+        made = answer({"session": self._shown(session)})
+        made.set_cookie(
+            COOKIE,
+            word,
+            path="/",
+            httponly=True,
+            secure=self._encrypted,
+            samesite="strict",
+            max_age=int(WHOLE_S),
+        )
+        return made
+
+    def _log_out(self, _session: Session) -> HTTPResponse:
+        self.sessions.close(self._gate.word())
+        made = answer({"session": None})
+        made.delete_cookie(COOKIE, path="/")
+        return made
+
+    def _choose_password(self, session: Session) -> Any:
+        asked = _body()
+        new = _word(asked, "new")
+        made = ask(session, "password.change", old=_word(asked, "old"), new=new)
+        # Every ticket given for the old password is void now; this browser has just proved that it knows the new one.
+        shown = log_in(session.place, new, session.browser)
+        session.ticket, session.right = str(shown.get("ticket", "")), str(shown.get("right", ""))
+        session.choose_password = bool(shown.get("choose_password"))
+        self.sessions.close_all_but(self._gate.word())
+        return {"session": self._shown(session), "changed": made}
+
+    def _shown(self, session: Session) -> dict[str, Any]:
+        return {
+            "right": session.right,
+            "choose_password": session.choose_password,
+            "address": str(session.place),
+            "idle_s": IDLE_S,
+            "csrf": session.csrf,
+        }
+
+    def _place(self, address: str) -> Place:
+        """Return the node meant: none for this machine, else an IP address with or without the port."""
+        if not address:
+            return self._home
+        host, _, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "")
+        try:
+            ipaddress.ip_address(host.strip("[]"))
+            number = int(port or PORT)
+        except ValueError:
+            text = say(
+                "{address} is no address of a node: write its IP address, as in 192.168.1.11 or 192.168.1.11:{port}",
+                address=address[:64],
+                port=PORT,
+            )
+            raise Refusal(Code.USAGE, text) from None
+        return Place(address=(host.strip("[]"), number))
+
+    # --- what is, and what is to be -------------------------------------------------------------------------------
+
+    def _journal(self, session: Session) -> Any:
+        return ask(
+            session, "journal", since=_number("since", 0), limit=min(_number("limit", 200), JOURNAL_MAX)
+        )
+
+    def _order(self, session: Session, tree: str) -> Any:
+        asked = _body()
+        known = ("verb", "node", "forced", "peer_is_off")
+        return ask(session, "order", tree=tree, **{name: asked[name] for name in known if name in asked})
+
+    def _metrics(self, session: Session) -> HTTPResponse:
+        text = ask(session, "metrics")["text"]
+        return HTTPResponse(
+            body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+    def _stream(self, session: Session) -> HTTPResponse:
+        if not self._streams.acquire(blocking=False):
+            text = say(
+                "{count} pages are open already: close one, or load this page again later", count=PAGES_MAX
+            )
+            raise Refusal(Code.TRY_AGAIN, text)
+        last_id, words = request.headers.get("Last-Event-ID", ""), language()
+        headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
+        return HTTPResponse(body=self._pieces(session, last_id, words), headers=headers)
+
+    def _pieces(self, session: Session, last_id: str, words: str) -> Iterator[bytes]:
+        word = self._gate.word()
+        try:
+            yield f"retry: {RETRY_MS}\n\n".encode()
+            for shown in self.feeds.of(session).follow(session, last_id):
+                if self.sessions.find(word) is None:
+                    return  # logged out, here or in another page
+                if shown is None:
+                    yield b": still here\n\n"
+                    continue
+                number = f"id: {shown.id}\n" if shown.id else ""
+                yield f"{number}event: {shown.kind}\ndata: {encoded(shown.data, words)}\n\n".encode()
+        finally:
+            self._streams.release()
+
+    # --- the pages ----------------------------------------------------------------------------------------------
+
+    def _index(self) -> HTTPResponse:
+        try:
+            body = (self._web / "index.html").read_bytes()
+        except OSError:
+            text = say(
+                "the console's pages are missing from {path}: install ServHA again", path=str(self._web)
+            )
+            return refusal(Code.FAILED, text, 500)
+        return HTTPResponse(
+            body=body,
+            headers={
+                "Content-Type": "text/html; charset=utf-8",
+                "Cache-Control": page.NO_CACHE,
+                "Content-Security-Policy": page.policy(body),
+            },
+        )
+
+    def _static(self, path: str) -> Any:
+        found = static_file(path, root=str(self._web / "static"))
+        found.set_header("Cache-Control", page.NO_CACHE)
+        return found
+
+
+def _body() -> dict[str, Any]:
+    try:
+        asked = request.json
+    except (HTTPError, ValueError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise Refusal(Code.USAGE, say("the request must be a JSON object"))
+    return asked
+
+
+def _word(asked: dict[str, Any], name: str) -> str:
+    value = asked.get(name, "")
+    if not isinstance(value, str):
+        raise Refusal(Code.USAGE, say("{name} must be text", name=name))
+    return value
+
+
+def _number(name: str, otherwise: int) -> int:
+    value = request.query.get(name, "")
+    return int(value) if value.isdecimal() and len(value) < 16 else otherwise
+
+
+def _library_error(error: HTTPError) -> HTTPResponse:
+    """Answer what no route answers: an unknown path, a method it does not have, a defect of ours."""
+    status = error.status_code
+    if status == 404:
+        text = say("there is nothing at {path}", path=request.path)
+        return refusal(Code.NO_SUCH, text, status)
+    if status == 405:
+        return refusal(Code.USAGE, say("{method} is not possible here", method=request.method), status)
+    return refusal(Code.FAILED, say("the console has failed: the journal of servwebd says where"), status)

@@ -248,7 +248,7 @@ def _nodes(picture: Picture, screen: Screen, only: str) -> None:
             if link.rtt_ms is not None:
                 details.append(screen.words(say("answers in {rtt_ms:.2f} ms", rtt_ms=link.rtt_ms)))
             if link.carrier is False:
-                details.append(screen.words(say("no carrier")))
+                details.append(screen.words(_no_carrier(picture, node, link.name)))
             rows.append(
                 [
                     "  " + screen.words(say("heartbeat {link}", link=link.name)),
@@ -258,6 +258,18 @@ def _nodes(picture: Picture, screen: Screen, only: str) -> None:
                 ]
             )
     screen.table(rows)
+
+
+def _no_carrier(picture: Picture, node: NodeSeen, link: str) -> Text:
+    """Tell a cable from an interface: a cable that is out takes the signal from both ends."""
+    ends = {other.name: one.carrier for other in picture.nodes for one in other.links if one.name == link}
+    others = {name: carrier for name, carrier in ends.items() if name != node.name and carrier is not None}
+    if not others:
+        return say("no carrier")
+    (peer, carrier), *_ = others.items()
+    if carrier:
+        return say("no carrier here, {peer} has one: look at this interface, and at its cable", peer=peer)
+    return say("no carrier at both ends: the cable, or the switch between them")
 
 
 def _node_row(node: NodeSeen, picture: Picture, screen: Screen) -> list[Cell | str]:

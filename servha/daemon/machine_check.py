@@ -1,6 +1,6 @@
 """Whether this machine could run what a new configuration asks of it: interfaces that exist, scripts that may be run.
 
-Only what is new or changed is looked at, and only what this node would have to run; the other node answers for
+What a kind cannot say in time is no reason against a change. Only what is new or changed is looked at, and only what this node would have to run; the other node answers for
 itself when the change is staged there. What is wrong with a field by itself is for config/ to say.
 """
 
@@ -27,10 +27,22 @@ async def machine_problems(now: Document, wanted: Document, *, us: str, host: Ho
         path = f"trees.{tree.name}.resources.{resource.name}"
         remedy = say("correct it, or make it so on {node} first", node=us)
         found += [
-            Problem(f"{path}.{one.field}", say("on {node}: {reason}", node=us, reason=one.because), remedy)
+            Problem(
+                f"{path}.{_place(resource, us, one.field)}",
+                say("on {node}: {reason}", node=us, reason=one.because),
+                remedy,
+            )
             for one in await unfit_here(tree.name, resource, us=us, host=host)
+            if one.field != NOT_TOLD  # not known is not wrong: the standing measurement will tell
         ]
     return found
+
+
+def _place(resource: ResourceSection, us: str, field: str) -> str:
+    """Return where in the resource's section the field stands that this node would use."""
+    if field.startswith("hooks."):
+        return field
+    return f"per_node.{us}.{field}" if field in resource.per_node.get(us, {}) else f"settings.{field}"
 
 
 def _fresh(now: Document, wanted: Document, us: str) -> list[tuple[TreeSection, ResourceSection]]:

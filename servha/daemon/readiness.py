@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from servha.config.document import Document, ResourceSection, TreeSection, kind_on
+from servha.config.document import Document, ResourceSection, TreeSection, detectors_on, kind_on
+from servha.config.shape import virtual_address
 from servha.core.events import Event, ReadinessTold
 from servha.core.model import Goal, PeerHealth, Phase, Ready
 from servha.core.situations import peer_health, their_side
@@ -24,7 +24,9 @@ from servha.core.words import Text, as_dict, from_dict, say
 from servha.daemon.arguments import part
 from servha.daemon.loop import boottime_s
 from servha.daemon.machine_check import NOT_TOLD, unfit_here
+from servha.daemon.preconditions import no_room, ports_taken
 from servha.daemon.twins import Twins, differences, missing, twins_of
+from servha.detectors.port import Port
 from servha.host import Host, HostError
 from servha.wire.rpc import Args, Json, Refusal
 
@@ -39,8 +41,6 @@ SPREAD_S = 0.05
 BOOT_WAIT_S = 120.0
 """So long after the machine's boot storage and network may still be on their way."""
 BOOT_LOOK_EVERY_S = 1.0
-ROOM_LEAST_BYTES = 32 * 1024 * 1024
-"""Our own directory needs so much for the configuration, the journal and what is remembered."""
 NAMED_MAX = 5
 
 Key = tuple[str, str]
@@ -141,10 +141,11 @@ class Readiness:
     async def _round(self, *, hurried: bool) -> None:
         document = self._document
         assert document is not None
-        room = await asyncio.to_thread(self._no_room)
         for tree in document.trees:
             if self._us not in tree.hosts or not tree.resources:
                 continue
+            below = _mount_points(tree, self._us)
+            room = await asyncio.to_thread(no_room, self._directory, below)
             self._tell((tree.name, ""), Ready(tuple(self._soon(room))))
             for resource in tree.resources:
                 if not self._is_off(tree.name):
@@ -152,7 +153,7 @@ class Readiness:
                 key = (tree.name, resource.name)
                 if not hurried and self._may_wait(key, resource):
                     continue
-                ready = await self._look(tree, resource)
+                ready = await self._look(tree, resource, below)
                 self._looked_s[key] = boottime_s()
                 if self._document is document and self._is_off(tree.name):
                     self._tell(key, ready)
@@ -170,8 +171,8 @@ class Readiness:
         known = self._state().tree(tree)
         return known is not None and not known.phase.holds
 
-    async def _look(self, tree: TreeSection, resource: ResourceSection) -> Ready:
-        below = _mount_points(tree, self._us)
+    async def _look(self, tree: TreeSection, resource: ResourceSection, below: tuple[str, ...]) -> Ready:
+        """Look at everything that one resource needs here; `below`: the tree's mount points."""
         kind = kind_on(resource, self._us)
         found: list[Text] = []
         remarks: list[Text] = []
@@ -188,6 +189,7 @@ class Readiness:
             (remarks if one.field in (NOT_TOLD, "parameters") else found).append(one.because)
         found += await asyncio.to_thread(missing, kind)
         found += await self._left_over(tree.name, resource.name)
+        found += await self._ports(tree, resource)
         ours = await asyncio.to_thread(twins_of, kind, _hook_paths(resource))
         theirs = _twins(part(part(self._theirs, tree.name), resource.name))
         numbers, scripts = differences(ours, theirs, us=self._us, peer=self._state().cluster.peer)
@@ -221,6 +223,18 @@ class Readiness:
             )
         ]
 
+    async def _ports(self, tree: TreeSection, resource: ResourceSection) -> list[Text]:
+        """Name who listens where the application will have to, so that it could not start here."""
+        found: list[Text] = []
+        wanted = [one for one in detectors_on(resource) if isinstance(one, Port)]
+        if not wanted:
+            return found
+        own = frozenset(virtual_address(r, self._us) for r in tree.resources)
+        inside = frozenset(self._host.cgroup_pids(self._host.cgroup_of(tree.name, resource.name)))
+        for port in wanted:
+            found += await ports_taken(port, self._host, own_addresses=own, inside=inside)
+        return found
+
     def _nobody_has_it(self, tree: str) -> bool:
         """Whether it is certain that no node runs the tree, nor is about to: its address should be free then."""
         state = self._state()
@@ -231,23 +245,6 @@ class Readiness:
         if health is PeerHealth.ABSENT:
             return True
         return health is PeerHealth.ALIVE and their_side(state, spec).phase is Phase.OFF
-
-    def _no_room(self) -> list[Text]:
-        try:
-            status = os.statvfs(self._directory)
-        except OSError:
-            return []  # not there before the first configuration
-        room = status.f_bavail * status.f_frsize
-        if room >= ROOM_LEAST_BYTES:
-            return []
-        return [
-            say(
-                "{path} has {room} MiB left and ServHA needs {needed}: delete what is not needed there",
-                path=str(self._directory),
-                room=room // 1024**2,
-                needed=ROOM_LEAST_BYTES // 1024**2,
-            )
-        ]
 
     def _tell(self, key: Key, ready: Ready) -> None:
         if self._told.get(key) == ready:

@@ -260,7 +260,15 @@ class Ocf:
         host = place.host
         env = self.environment_of(place, limit_s, probe=probe)
         if action in {"start", "validate-all"}:
-            await host.run(["install", "-d", "-m", "0755", RSCTMP], timeout_s=META_DATA_TIMEOUT_S)
+            made = await host.run(["install", "-d", "-m", "0755", RSCTMP], timeout_s=META_DATA_TIMEOUT_S)
+            if made.code != 0:
+                raise HostError(
+                    say(
+                        "the agents' directory {path} could not be made: {reason}",
+                        path=RSCTMP,
+                        reason=made.output.strip() or str(made.code),
+                    )
+                )
         if action == "start":
             group, output = (
                 host.cgroup_of(place.tree, place.resource),

@@ -80,10 +80,17 @@ class Service:
         except HostError as error:
             return [FieldProblem("unit", error.text)]
         trouble = self._unloaded(unit)
-        if trouble is None and unit.file in ("enabled", "enabled-runtime"):
+        if trouble is None and unit.file == "enabled":
             trouble = say(
                 "{unit} is enabled on this node: it would start by itself at boot, on both nodes:"
                 " systemctl disable {unit}",
+                unit=self.unit,
+            )
+        elif trouble is None and unit.file == "enabled-runtime":
+            trouble = say(
+                "something enables {unit} anew at every boot, so that it would start by itself on both nodes; systemctl"
+                " disable does not help: turn it off where it is set (PostgreSQL of Debian: write manual into"
+                " /etc/postgresql/VERSION/CLUSTER/start.conf, then systemctl daemon-reload)",
                 unit=self.unit,
             )
         return [FieldProblem("unit", trouble)] if trouble else []

@@ -102,6 +102,7 @@ async def test_what_a_state_means(answer: Completed, alive: int, state: Resource
         (shown("inactive", LoadState="masked"), "systemctl unmask nginx.service"),
         (shown("inactive", LoadState="bad-setting"), "systemd-analyze verify"),
         (shown("inactive", UnitFileState="enabled"), "systemctl disable nginx.service"),
+        (shown("inactive", UnitFileState="enabled-runtime"), "start.conf"),
         (Completed(1, "no bus"), "no bus"),
     ],
 )

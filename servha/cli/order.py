@@ -119,14 +119,15 @@ def judged(wanted: Wanted, tree: TreeSeen, least: int) -> Outcome | None:
 
 
 def _given_up(wanted: Wanted, tree: TreeSeen) -> Outcome | None:
-    """A start has failed when every node that could have it refuses to try again by itself."""
+    """A start has failed when no node that could have it will try again by itself."""
     if any(phase.phase in ("starting", "stopping", "wanted") for phase in tree.on.values()):
         return None
     asked = [wanted.node] if wanted.node else list(tree.hosts)
     seen = {node: tree.on[node] for node in asked if node in tree.on}
-    if not seen or any(phase.parked == "no" for phase in seen.values()):
+    parked = {node: phase for node, phase in seen.items() if phase.parked != "no"}
+    if not parked or (len(parked) < len(seen) and not tree.stays_after_failure):
         return None
-    node, phase = next(iter(seen.items()))
+    node, phase = next(iter(parked.items()))
     return _failed(say("{tree}: could not be started on {node}", tree=wanted.tree, node=node), phase)
 
 

@@ -91,6 +91,8 @@ class TreeSeen:
     running_on: str
     since_s: float | None
     resources: tuple[ResourceSeen, ...]
+    stays_after_failure: bool = False
+    """Whether no other host tries after a start that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,7 @@ def _tree(tree: Mapping[str, Any]) -> TreeSeen:
             )
             for r in _objects(tree.get("resources"))
         ),
+        stays_after_failure=tree.get("start_failure") == "stay",
     )
 
 

@@ -87,7 +87,7 @@ def decisions_of(entries: Sequence[Entry], tree: str) -> list[Entry]:
         e
         for e in about
         if happened_by_itself(e)
-        or (stays_down(e) and newest.get((e.node, e.subject)) is e)
+        or ((stays_down(e) or waits_for_window(e)) and newest.get((e.node, e.subject)) is e)
         or (e.rule and not is_progress(e) and "/" not in e.subject and e.before != e.after)
     ]
     if not tree:
@@ -112,6 +112,11 @@ def stays_down(one: Entry) -> bool:
     if one.after == "wanted":
         return bool(one.otherwise.template)
     return rule == "tree/not-permitted" or (rule == "tree/not-wished" and placement not in LEFT_TO_THE_OTHER)
+
+
+def waits_for_window(one: Entry) -> bool:
+    """Whether the entry tells why a tree is away from its preferred host: it may go home only at certain hours."""
+    return one.before == one.after and " placement/waits-for-window " in f"{one.rule} "
 
 
 def is_progress(one: Entry) -> bool:
@@ -180,7 +185,11 @@ def _timeline(decision: Entry, entries: Sequence[Entry], screen: Screen) -> None
     told = [
         e
         for e in entries
-        if e is decision or e.before != e.after or not e.rule.startswith("tree/") or stays_down(e)
+        if e is decision
+        or e.before != e.after
+        or not e.rule.startswith("tree/")
+        or stays_down(e)
+        or waits_for_window(e)
     ]
     place = next((i for i, e in enumerate(told) if e is decision), len(told) - 1)
     start = max(0, min(place - AROUND // 2, len(told) - AROUND))

@@ -173,7 +173,8 @@ RIGHTS: tuple[Row[Right], ...] = (
         {"peer": PeerHealth.UNHEARD, "boot_wait_over": False},
         Right.PENDING,
         "{peer} has not been heard yet; this node waits {first_start_s} s after its start before it may act alone",
-        "a beat from {peer} would have ended the wait at once",
+        "a beat from {peer} would have ended the wait at once; whichever node was switched off last is best switched on"
+        " first",
     ),
     Row(
         "no-reference",

@@ -67,7 +67,7 @@ from servha.core.transitions import entered
 from servha.core.value import replace
 from servha.core.words import NOTHING_SAID
 
-ENDS_OF_LADDER = ("fence", "ladder-ends")
+TOLD = frozenset({"fence", "ladder-ends", "waits-to-go-home", "waits-for-window"})
 """Rows that are told although the tree is what it was."""
 
 SETTLE_COUNT_MAX = 8
@@ -336,7 +336,8 @@ class Engine:
             tree = replace(tree, because=because, rule=row.id, wish=wish.becomes)
             self.state = with_tree(self.state, tree)
             if (
-                row.id not in ENDS_OF_LADDER
+                row.id not in TOLD
+                and (row.id != "running" or wish.id not in TOLD)
                 and row.becomes is situation.phase
                 and (
                     row.becomes.holds

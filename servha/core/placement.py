@@ -137,6 +137,33 @@ PLACEMENT: tuple[Row[Wish], ...] = (
         "{peer} is the preferred host, has been fit for {hold_down_s} s, and it is between {window}",
         "another time of day, or an order that pins it here, would have kept it",
     ),
+    Row(
+        "waits-to-go-home",
+        {
+            "holder": Holder.US,
+            "pin": Pin.FREE,
+            "first": False,
+            "failback": Failback.PREFERRED,
+            "there": Side.FIT,
+        },
+        Wish.HERE,
+        "it runs here until {peer}, the preferred host, has been fit for {hold_down_s} s",
+        "failback policy stay, or an order that pins it here, would keep it",
+    ),
+    Row(
+        "waits-for-window",
+        {
+            "holder": Holder.US,
+            "pin": Pin.FREE,
+            "first": False,
+            "failback": Failback.WINDOW,
+            "there": Side.FIT,
+        },
+        Wish.HERE,
+        "it runs here until its window {window} opens, and goes to {peer}, the preferred host, if that has been fit for"
+        " {hold_down_s} s",
+        "`servha tree move` would not have waited for the window",
+    ),
     Row("kept", {"holder": Holder.US}, Wish.HERE, "it runs here and nothing asks for a change"),
     # The peer holds it, or held it when it was last heard.
     Row("theirs", {"holder": Holder.PEER, "there": UP}, Wish.THERE, "{peer} holds it"),

@@ -95,7 +95,7 @@ TREE: tuple[Row[Phase], ...] = (
     # Progress.
     Row("started", {"phase": Phase.STARTING, "work": Work.ALL}, Phase.RUNNING, "every resource is running"),
     Row("starting", {"phase": Phase.STARTING}, Phase.STARTING, "its resources are being started"),
-    Row("running", {"phase": Phase.RUNNING}, Phase.RUNNING, "it runs here"),
+    Row("running", {"phase": Phase.RUNNING}, Phase.RUNNING, "{wish_because}"),
     Row("stopped", {"phase": Phase.STOPPING, "work": Work.NOTHING}, Phase.OFF, "every resource is stopped"),
     Row(
         "cannot-stop",

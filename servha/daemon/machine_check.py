@@ -1,7 +1,8 @@
 """Whether this machine could run what a new configuration asks of it: interfaces that exist, scripts that may be run.
 
-What a kind cannot say in time is no reason against a change. Only what is new or changed is looked at, and only what this node would have to run; the other node answers for
-itself when the change is staged there. What is wrong with a field by itself is for config/ to say.
+Only what is new or changed is looked at, and only what this node would have to run; the other node answers for
+itself when the change is staged there. What a kind cannot say in time is no reason against a change. What is wrong
+with a field by itself is for config/ to say.
 """
 
 from __future__ import annotations

@@ -170,6 +170,7 @@ def _tree(state: State, spec: TreeSpec) -> Shown:
             "forced": tree.order.forced,
         },
         "hosts": list(spec.hosts),
+        "start_failure": str(spec.start_failure),
         "phase_by_node": sides,
         "running_on": running_on,
         "since_s": round(state.now_s - tree.since_s, 1),

@@ -62,3 +62,11 @@ def test_a_shell_on_the_disk_keeps_the_tree_where_it_is_and_is_named(make_lab: L
     assert lab.node1.run("kill", "-0", pid, check=False).returncode == 0, (
         "nobody but the tree's own is killed"
     )
+
+    # By the other policy the shell is ended in the end, and the tree moves.
+    lab.node1.run("servha", "tree", "edit", demo.TREE, "--stop-failure", "escalate", "--yes")
+    lab.node1.run("servha", "tree", "move", demo.TREE, "node2")
+    assert [has_it(node) for node in lab.nodes] == [False, True]
+    assert lab.node1.run("kill", "-0", pid, check=False).returncode != 0
+    why = lab.node1.run("servha", "events", "--last", "100", "-o", "json").stdout
+    assert "whoever uses its file system is killed, and it is unmounted" in why

@@ -37,6 +37,7 @@ def add(verbs: Place, kind: str, what: str) -> None:
         say("keep hands off while somebody works on it: nothing is started again or moved, all is watched"),
         example=(
             f'servha {kind} maintenance {what} on --reason "new disk" --for 30m',
+            f'servha {kind} maintenance {what} on --reason "new release" --allow stopped',
             f"servha {kind} maintenance {what} off",
             f"servha {kind} maintenance {what} show",
         ),
@@ -48,6 +49,17 @@ def add(verbs: Place, kind: str, what: str) -> None:
     verb.option("--reason", default="", text=say("why, for everybody who looks at it"))
     verb.option(
         "--for", dest="lasts", metavar="TIME", default="", text=say("end by itself after 30m, 2h or 1d")
+    )
+    verb.option(
+        "--allow",
+        action="append",
+        default=[],
+        choices=("stopped", "unready", "silent"),
+        metavar="WHAT",
+        text=say(
+            "sound no alarm for this meanwhile: stopped (a part of it is down), unready (a node could not take it),"
+            " silent (of a node: it and its links are not heard); may be repeated"
+        ),
     )
     verb.changes()
 
@@ -74,6 +86,8 @@ def show(args: argparse.Namespace, screen: Screen) -> int:
         screen.line(say("since {time}", time=states.for_how_long(found["since_s"])), indent=2)
         if found["left_s"] is not None:
             screen.line(say("ends by itself in {time}", time=states.for_how_long(found["left_s"])), indent=2)
+        if found.get("allowed"):
+            screen.line(say("no alarm for: {allowed}", allowed=", ".join(found["allowed"])), indent=2)
     return exits.OK
 
 
@@ -90,6 +104,8 @@ def _set(args: argparse.Namespace, screen: Screen) -> int:
     from servha.config import edit as edits  # noqa: PLC0415
     from servha.config.document import MaintenanceSection  # noqa: PLC0415
 
+    if "silent" in args.allow and args.noun != "node":
+        raise Refusal(Code.USAGE, say("--allow silent is for the maintenance of a node"))
     if args.word == "on" and not args.reason:
         raise Refusal(Code.USAGE, say('a reason is needed: --reason "new disk"'))
     now = int(dt.datetime.now(dt.UTC).timestamp())
@@ -116,6 +132,7 @@ def _set(args: argparse.Namespace, screen: Screen) -> int:
             resource=resource,
             node=args.what if args.noun == "node" else "",
             orders=orders,
+            allowed=tuple(dict.fromkeys(args.allow)),
         )
         return edits.set_maintenance(base, section)
 

@@ -78,13 +78,7 @@ def _row(part: Part, then: str) -> str:
 
 
 def _remarks(wanted: Wanted, tree: TreeSeen, maintenance: Sequence[MaintenanceSeen]) -> Iterator[Text]:
-    for m in maintenance:
-        if m.what == tree.name:
-            yield say(
-                "{tree} is in maintenance ({reason}): the order is obeyed all the same",
-                tree=tree.name,
-                reason=m.reason,
-            )
+    yield from maintained(tree, maintenance)
     for node in [wanted.node] if wanted.node else tree.hosts if wanted.verb != "stop" else ():
         seen = tree.on.get(node)
         for check in seen.checks if seen is not None else ():
@@ -95,3 +89,15 @@ def _remarks(wanted: Wanted, tree: TreeSeen, maintenance: Sequence[MaintenanceSe
                     resource=check.resource or tree.name,
                     reason=problem,
                 )
+
+
+def maintained(tree: TreeSeen, maintenance: Sequence[MaintenanceSeen]) -> Iterator[Text]:
+    """Yield that somebody works on the tree or on the node that runs it, for whoever gives an order all the same."""
+    for m in maintenance:
+        if m.what in (tree.name, tree.running_on):
+            yield say(
+                "{what} is in maintenance ({reason}, {by}): the order is obeyed all the same",
+                what=m.what,
+                reason=m.reason,
+                by=m.by,
+            )

@@ -156,6 +156,7 @@ class MaintenanceSeen:
     by: str
     since_s: float | None
     left_s: float | None
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,7 @@ def picture_of(answer: Any) -> Picture:
                 by=_word(m.get("by")),
                 since_s=_number(m.get("since_s")),
                 left_s=_number(m.get("left_s")),
+                allowed=tuple(_word(word) for word in m.get("allowed") or ()),
             )
             for m in _objects(whole.get("maintenance"))
         ),

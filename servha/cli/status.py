@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator
 
 from servha.cli import arbitration, exits, states
 from servha.cli.grammar import Place
-from servha.cli.picture import NodeSeen, Picture, TreeSeen, picture_of
+from servha.cli.picture import MaintenanceSeen, NodeSeen, Picture, TreeSeen, picture_of
 from servha.cli.screen import Cell, Screen
 from servha.core.words import Text, say
 from servha.management import Client
@@ -142,17 +142,23 @@ def _maintenance(picture: Picture, screen: Screen) -> None:
                     if m.left_s is None
                     else say("ends in {time}", time=states.for_how_long(m.left_s))
                 ),
-                screen.words(
-                    say(
-                        "{reason} ({by}, {time} ago)",
-                        reason=m.reason,
-                        by=m.by,
-                        time=states.for_how_long(m.since_s),
-                    )
-                ),
+                screen.words(_reason(m)),
             ]
             for m in picture.maintenance
         ]
+    )
+
+
+def _reason(m: MaintenanceSeen) -> Text:
+    since = states.for_how_long(m.since_s)
+    if not m.allowed:
+        return say("{reason} ({by}, {time} ago)", reason=m.reason, by=m.by, time=since)
+    return say(
+        "{reason} ({by}, {time} ago); no alarm for: {allowed}",
+        reason=m.reason,
+        by=m.by,
+        time=since,
+        allowed=", ".join(m.allowed),
     )
 
 

@@ -256,6 +256,9 @@ def _ordered(args: argparse.Namespace, screen: Screen, wanted: order.Wanted) -> 
             screen.line(nothing)
         elif not screen.json:
             screen.line(_plan(wanted, tree))
+        if not screen.json and not args.plan:
+            for remark in order_plan.maintained(tree, picture.maintenance):
+                screen.line(remark, mood="warn")
         if args.plan:
             return _planned(wanted, tree, picture, screen)
         if not _agreed(args, screen, wanted, tree):

@@ -164,20 +164,21 @@ def undepend(base: Document, tree: str, name: str, after: str) -> Edited:
 def set_maintenance(base: Document, section: MaintenanceSection) -> Edited:
     """Put something in maintenance, or change the reason and the end of it."""
     kept = [m for m in base.maintenance if m.what != section.what]
-    return _edited(
-        dataclasses.replace(base, maintenance=tuple(_standing(base, [*kept, section]))), lambda _data: None
-    )
+    return _edited(dataclasses.replace(base, maintenance=(*kept, section)), lambda _data: None)
 
 
 def end_maintenance(base: Document, what: str) -> Edited:
     """End the maintenance of web, web/app or node1; nothing changes where there is none."""
     kept = [m for m in base.maintenance if m.what != what]
-    return _edited(dataclasses.replace(base, maintenance=tuple(_standing(base, kept))), lambda _data: None)
+    return _edited(dataclasses.replace(base, maintenance=tuple(kept)), lambda _data: None)
 
 
-def _standing(base: Document, sections: list[MaintenanceSection]) -> list[MaintenanceSection]:
-    """Return those about something that there still is."""
-    return [m for m in sections if (base.node(m.node) if m.node else base.tree(m.tree)) is not None]
+def _is_there(document: Document, section: MaintenanceSection) -> bool:
+    """Whether there still is what the section is about: the maintenance of a thing goes with it."""
+    if section.node:
+        return document.node(section.node) is not None
+    tree = document.tree(section.tree)
+    return tree is not None and (not section.resource or tree.resource(section.resource) is not None)
 
 
 def add_link(base: Document, link: str, ends: Mapping[str, Mapping[str, str]]) -> Edited:
@@ -293,7 +294,10 @@ def _edited(base: Document, change: Callable[[_Data], None]) -> Edited:
     except _Refused as refused:
         return [refused.problem]
     document, problems = parse(msgspec.to_builtins(data))
-    return problems if document is None else document
+    if document is None:
+        return problems
+    kept = tuple(m for m in document.maintenance if _is_there(document, m))
+    return document if kept == document.maintenance else dataclasses.replace(document, maintenance=kept)
 
 
 def _exists(path: str, because: Any) -> _Refused:

@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -192,6 +192,8 @@ class MaintenanceSection:
     node: str = ""
     orders: dict[str, int] = field(default_factory=dict)
     """The trees that are left as they are, each with the number of the order in force when it began."""
+    allowed: tuple[Literal["stopped", "unready", "silent"], ...] = ()
+    """For what no alarm sounds meanwhile: a part is down, a node could not take it, links and node are silent."""
 
     @property
     def what(self) -> str:

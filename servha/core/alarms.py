@@ -36,6 +36,9 @@ def conditions(state: State) -> Alarms:
         tree = state.tree(spec.name)
         if tree is not None:
             found |= _about_a_tree(state, spec, tree)
+    if state.cluster.maintenance:
+        quiet = maintenance.expected(state)
+        return {key: alarm for key, alarm in found.items() if key not in quiet}
     return found
 
 
@@ -131,7 +134,7 @@ def _about_a_tree(state: State, spec: TreeSpec, tree: TreeState) -> Alarms:
     key, name = f"tree/{spec.name}", spec.name
     if tree.phase is Phase.STOP_FAILED:
         found[key] = ("error", say("{tree} could not be stopped: {failure}", tree=name, failure=tree.failure))
-    elif tree.phase is Phase.RUNNING and tree.work is not Work.ALL:
+    elif tree.phase is Phase.RUNNING and (tree.work is not Work.ALL or maintenance.down(state, spec, tree)):
         found[key] = ("warning", say("{tree} runs with a part of it down", tree=name))
     elif _is_missed(state, spec, tree):
         if peer_health(state) in (PeerHealth.LOST, PeerHealth.UNHEARD):

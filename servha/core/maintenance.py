@@ -7,17 +7,33 @@ core has no wall clock: it finds only those in force in the configuration.
 
 from __future__ import annotations
 
-from servha.core.model import JournalEntry, Maintenance, ResourceState, Step, TreeSpec
+from servha.core.model import JournalEntry, Maintenance, Phase, ResourceState, Step, TreeSpec
 from servha.core.state import State, TreeState
 from servha.core.value import replace
 from servha.core.words import Text, say
 
 Alarms = dict[str, tuple[str, Text]]
 
+DOWN = (ResourceState.STOPPED, ResourceState.FAILED)
+
+STOPPED, UNREADY, SILENT = "stopped", "unready", "silent"
+"""What a maintenance may allow: a part of it is down, a node could not take it, links and the node are silent."""
+
 
 def of_tree(state: State, spec: TreeSpec) -> Maintenance | None:
     """Return the maintenance that leaves the whole tree as it is: its own, or that of the node that had it."""
-    return next((m for m in state.cluster.maintenance if spec.name in dict(m.orders)), None)
+    if not state.cluster.maintenance:
+        return None  # nearly always, and asked of every tree at every event
+    known = next((m for m in state.cluster.maintenance if spec.name in dict(m.orders)), None)
+    return known or of_node(state, _holder(state, spec))
+
+
+def _holder(state: State, spec: TreeSpec) -> str:
+    """Return the node that has the tree, also when it came there after the maintenance began; empty for none."""
+    tree, report = state.tree(spec.name), state.membership.report
+    if tree is not None and tree.phase.holds:
+        return state.cluster.us
+    return state.cluster.peer if report is not None and report.tree(spec.id).phase.holds else ""
 
 
 def of_node(state: State, node: str) -> Maintenance | None:
@@ -28,7 +44,9 @@ def of_node(state: State, node: str) -> Maintenance | None:
 def hands_off(state: State, spec: TreeSpec, tree: TreeState) -> bool:
     """Return whether nothing but an order may move the tree. An order given since then starts it where it is off."""
     known = of_tree(state, spec)
-    return known is not None and (tree.phase.holds or tree.order.number <= dict(known.orders)[spec.name])
+    if known is None or tree.phase.holds:
+        return known is not None
+    return tree.order.number <= dict(known.orders).get(spec.name, tree.order.number)
 
 
 def reason(state: State, spec: TreeSpec) -> str:
@@ -45,18 +63,23 @@ def not_here(state: State, node: str, pin: str) -> Maintenance | None:
 def rested(state: State, spec: TreeSpec) -> frozenset[str]:
     """Return the resources of the tree that may stop without being started again or counted."""
     if not state.cluster.maintenance:
-        return frozenset()  # nearly always, and asked of every tree at every event
+        return frozenset()
     if of_tree(state, spec) is not None:
         return frozenset(r.name for r in spec.resources)
     return frozenset(m.resource for m in state.cluster.maintenance if m.resource and m.tree == spec.name)
 
 
+def down(state: State, spec: TreeSpec, tree: TreeState) -> bool:
+    """Return whether something has stopped that is left alone."""
+    rest = rested(state, spec)
+    return any(s is Step.ON and tree.finding(n).state in DOWN for n, s in tree.steps if n in rest)
+
+
 def resumed(before: State, spec: TreeSpec, tree: TreeState, after: State) -> TreeState:
     """Return the tree with what stopped by hand and is watched again marked as broken, so that it is started again."""
     again = rested(before, spec) - rested(after, spec)
-    down = (ResourceState.STOPPED, ResourceState.FAILED)
     steps = tuple(
-        (n, Step.BROKEN if n in again and s is Step.ON and tree.finding(n).state in down else s)
+        (n, Step.BROKEN if n in again and s is Step.ON and tree.finding(n).state in DOWN else s)
         for n, s in tree.steps
     )
     return replace(tree, steps=steps) if steps != tree.steps else tree
@@ -67,7 +90,6 @@ def conditions(state: State) -> Alarms:
     found: Alarms = {}
     for m in state.cluster.maintenance:
         text = say("{what} is in maintenance: {reason} ({by})", what=m.what, reason=m.reason, by=m.by)
-        found[f"maintenance/{m.what}"] = ("warning", text)
         if m.forgotten_h:
             text = say(
                 "{what} has been in maintenance for {hours} h and nothing ends it:"
@@ -76,8 +98,34 @@ def conditions(state: State) -> Alarms:
                 hours=m.forgotten_h,
                 kind=m.kind,
             )
-            found[f"maintenance/{m.what}/forgotten"] = ("warning", text)
+        found[f"maintenance/{m.what}"] = ("warning", text)
     return found
+
+
+def expected(state: State) -> frozenset[str]:
+    """Return the keys of alarms that do not sound, because a maintenance allows what they tell of.
+
+    That something could not be stopped is never among them: it may be running, and nobody else may start it.
+    """
+    keys: set[str] = set()
+    for m in state.cluster.maintenance:
+        trees = [m.tree] if m.tree else [name for name, _ in m.orders]
+        if STOPPED in m.allowed:
+            keys |= {f"tree/{name}" for name in trees if not _is_stuck(state, name)}
+        if UNREADY in m.allowed:
+            names = [spec.name for spec in state.cluster.trees] if m.node else trees
+            if m.node != state.cluster.peer:
+                keys |= {f"{about}/{name}" for name in names for about in ("fitness", "remark")}
+            if m.node != state.cluster.us:
+                keys |= {f"readiness/{name}" for name in names}
+        if SILENT in m.allowed:
+            keys |= {"peer", *(f"link/{view.name}" for view in state.membership.links)}
+    return frozenset(keys)
+
+
+def _is_stuck(state: State, name: str) -> bool:
+    tree = state.tree(name)
+    return tree is not None and tree.phase is Phase.STOP_FAILED
 
 
 def changes(before: State, after: State) -> list[JournalEntry]:

@@ -116,6 +116,8 @@ class Maintenance:
     """The trees that are left as they are, with the number of the order in force then: a newer one is obeyed."""
     forgotten_h: int = 0
     """Hours that it has lasted, as of the last reminder; 0 while it is young or has an end."""
+    allowed: tuple[str, ...] = ()
+    """What may be otherwise meanwhile without an alarm: stopped, unready, silent."""
 
     @property
     def what(self) -> str:

@@ -38,6 +38,7 @@ def in_force(document: Document, now_s: WallClock = wall_clock_s) -> tuple[Maint
             resource=m.resource,
             node=m.node,
             orders=tuple(sorted(m.orders.items())),
+            allowed=tuple(m.allowed),
             forgotten_h=0 if m.until_unix_s else forgotten_h(now - m.since_unix_s),
         )
         for m in document.maintenance
@@ -63,6 +64,7 @@ def maintained(document: Document, now_s: WallClock = wall_clock_s) -> list[dict
             "what": m.what,
             "reason": m.reason,
             "by": m.by,
+            "allowed": list(m.allowed),
             "since_s": round(now - m.since_unix_s, 1),
             "left_s": round(m.until_unix_s - now, 1) if m.until_unix_s else None,
         }

@@ -271,7 +271,7 @@ def _add(s: Scenario, words: list[str]) -> None:
 
 
 def _maintenance(s: Scenario, words: list[str]) -> None:
-    """Take `maintenance web on "new disk"`, `web/app`, `node1`; `off` ends it, `web forgotten 8` reminds of it."""
+    """Take `maintenance web on new disk`, `web/app`, `node1`; `off` ends it, `web forgotten 8` reminds of it."""
     what, verb = words[0], words[1]
     cluster = s.world.machines[s.nodes[0]].cluster
     known = [m for m in cluster.maintenance if m.what != what]

@@ -35,11 +35,28 @@ def test_a_resource_and_a_node_go_into_maintenance_until_somebody_ends_it(
     assert (node["node"], node["until_unix_s"]) == ("node1", 0)
 
 
+def test_what_may_be_otherwise_meanwhile_is_named_once(cluster: FakeDaemon, run: Run) -> None:
+    words = ("tree", "maintenance", "web", "on", "--reason", "new release", "--allow", "stopped")
+    assert run(*words, "--allow", "unready", "--allow", "stopped").status == 0
+    assert sent(cluster)["maintenance"][0]["allowed"] == ["stopped", "unready"]
+
+
+def test_the_maintenance_of_what_is_deleted_goes_with_it(cluster: FakeDaemon, run: Run) -> None:
+    assert run("resource", "maintenance", "web/vip", "on", "--reason", "new address").status == 0
+    assert run("resource", "delete", "web/vip", "--yes").status == 0
+    assert sent(cluster)["maintenance"] == []
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
         (("tree", "maintenance", "web", "on"), 2, "a reason is needed"),
         (("tree", "maintenance", "web", "on", "--reason", "x", "--for", "soon"), 2, "'soon' is not a time"),
+        (
+            ("tree", "maintenance", "web", "on", "--reason", "x", "--allow", "silent"),
+            2,
+            "for the maintenance of a node",
+        ),
         (("tree", "maintenance", "db", "on", "--reason", "x"), 6, "there is no resource tree db"),
         (("resource", "maintenance", "web/no", "on", "--reason", "x"), 6, "there is no resource web/no"),
         (("node", "maintenance", "node9", "on", "--reason", "x"), 6, "there is no node node9"),

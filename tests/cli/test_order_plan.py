@@ -34,7 +34,7 @@ def test_a_plan_tells_what_follows_what_and_changes_nothing(tree: Tree, run: Run
         ["1", "node1", "stop", "app", "+", "mail", "then", "vip"],
         ["2", "node2", "start", "vip", "then", "app", "+", "mail"],
     ]
-    assert "web is in maintenance (new disk): the order is obeyed all the same" in ran.out
+    assert "web is in maintenance (new disk, root): the order is obeyed all the same" in ran.out
     assert "In the way on node2: app: /opt/app is missing" in ran.out
     assert not tree.ordered
     machine = json.loads(run("tree", "stop", "web", "--plan", "-o", "json").out)

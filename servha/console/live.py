@@ -21,10 +21,10 @@ from servha.management import PORT, Client, LateAnswer, NotRunning
 from servha.wire.rpc import Refusal
 
 RETRY_S: Final = 0.3
-HOME_AGAIN_S: Final = 5.0
+HOME_AGAIN_S: Final = 2.0
 """How often the node that was asked for is tried while the other one answers."""
-PICTURE_WITHIN_S: Final = 20.0
-"""servhad shows itself every 10 s even when nothing changes; a line that is silent for longer is dead."""
+PICTURE_WITHIN_S: Final = 10.0
+"""servhad shows itself every 3 s even when nothing changes; a line that is silent for longer is dead."""
 ENTRIES_KEPT: Final = 1000
 REPLAY_MAX: Final = 500
 COMMENT_S: Final = 15.0

@@ -151,7 +151,10 @@ class Console:
     def _choose_password(self, session: Session) -> Any:
         asked = _body()
         new = _word(asked, "new")
-        made = ask(session, "password.change", old=_word(asked, "old"), new=new)
+        log_in(
+            session.place, _word(asked, "old"), session.browser
+        )  # whoever sits there must know the old one
+        made = ask(session, "cluster.password", password=new)
         # Every ticket given for the old password is void now; this browser has just proved that it knows the new one.
         shown = log_in(session.place, new, session.browser)
         session.ticket, session.right = str(shown.get("ticket", "")), str(shown.get("right", ""))

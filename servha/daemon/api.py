@@ -1,4 +1,4 @@
-"""The three doors into the daemon, and who may use which verb.
+"""The doors into the daemon, and who may use which verb.
 
 Decides who a caller is (root on this machine, a person with the password, the peer with its pinned
 certificate, a stranger) and whether that is enough for the verb it asks for. Refuses to know what a verb
@@ -8,7 +8,10 @@ does: the table given by daemon/main.py says which method answers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import grp
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -17,12 +20,14 @@ from pathlib import Path
 from typing import Final
 
 from servha.core.words import Text, say
-from servha.daemon import tls
+from servha.daemon import tickets, tls
 from servha.daemon.arguments import word
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import Answer, Caller, DoorKind, Method, Right
-from servha.daemon.door import Door, Limits
+from servha.daemon.door import WEB_USER, Door, Limits
 from servha.daemon.identity import Identity
+from servha.daemon.interfaces import is_own_address
+from servha.daemon.maintenance import wall_clock_s
 from servha.daemon.password import PasswordDesk, PasswordRecord
 from servha.daemon.shelf import Version, peer_of
 from servha.wire.rpc import Args, Code, Json, Refusal, Request
@@ -84,7 +89,11 @@ class Api:
         attempts: Attempts | None = None,
         desk: PasswordDesk | None = None,
     ) -> None:
-        self._verbs = {"login": for_strangers(self._login), **verbs}
+        self._verbs = {
+            "login": for_strangers(self._login),
+            "resume": for_strangers(self._resume),
+            **verbs,
+        }
         self._identity = identity
         self._current = current
         self._us = us
@@ -102,6 +111,17 @@ class Api:
         path.chmod(0o600)  # before listen: until then nobody can connect
         listening.listen(_BACKLOG)
         return self._open(DoorKind.LOCAL, listening, None, limits)
+
+    def open_web(self, path: Path, *, limits: Limits | None = None) -> Door:
+        """Open the console's unix socket, for its user and root; both have to log in."""
+        path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.bind(str(path))
+        with contextlib.suppress(KeyError):
+            os.chown(path, 0, grp.getgrnam(WEB_USER).gr_gid)
+        path.chmod(0o660)  # before listen: until then nobody can connect
+        listening.listen(_BACKLOG)
+        return self._open(DoorKind.WEB, listening, None, limits)
 
     def open_management(self, address: str, port: int, *, limits: Limits | None = None) -> Door:
         """Open 25792 on one address. Raises `Refusal` when the address cannot be bound."""
@@ -192,20 +212,12 @@ class Api:
         return True
 
     async def _login(self, args: Args, caller: Caller) -> Json:
-        if caller.door is not DoorKind.MANAGEMENT:
-            raise Refusal(Code.USAGE, say("login belongs to the management port"))
-        current = self._current()
-        if current is None:
-            text = say(
-                "this node is in no cluster yet: run `servha cluster init` or `servha cluster join` on it"
-            )
-            raise Refusal(Code.NOT_PERMITTED, text)
+        record = self._record(args, caller)
         now_s = asyncio.get_running_loop().time()
         wait_s = self.attempts.wait_s(caller.address, same_machine=caller.same_machine, now_s=now_s)
         if wait_s > 0:
             text = say("too many wrong passwords: try again in {wait} s", wait=round(wait_s + 0.5))
             raise Refusal(Code.TRY_AGAIN, text)
-        record = PasswordRecord.of(current.document.password)
         if not await self.desk.is_right(record, word(args, "password")):
             now_s = asyncio.get_running_loop().time()
             self.attempts.failed(caller.address, same_machine=caller.same_machine, now_s=now_s)
@@ -213,17 +225,43 @@ class Api:
             raise Refusal(Code.NOT_PERMITTED, say("wrong password"))
         self.attempts.succeeded(caller.address)
         caller.name = "password"
-        if record.initial and not caller.same_machine:
-            caller.right = Right.CHOOSER
-            return {"right": caller.right.value}
-        caller.right = Right.ADMINISTRATOR
-        return {"right": caller.right.value, "choose_password": record.initial}
+        chooses = record.initial and not caller.same_machine
+        caller.right = Right.CHOOSER if chooses else Right.ADMINISTRATOR
+        key = self._identity.read_cluster_key()
+        ticket = tickets.issue(key, record, caller.right, now_unix_s=wall_clock_s())
+        return {"right": caller.right.value, "choose_password": record.initial, "ticket": ticket}
+
+    async def _resume(self, args: Args, caller: Caller) -> Json:
+        """resume {ticket, from}: the right that an earlier login gave, on a new connection or on the other node."""
+        record = self._record(args, caller)
+        key = self._identity.read_cluster_key()
+        right = tickets.read(key, record, word(args, "ticket"), now_unix_s=wall_clock_s())
+        if right is None:
+            text = say("this login is over, or the password has changed since: log in again")
+            raise Refusal(Code.NOT_PERMITTED, text)
+        caller.name, caller.right = "password", right
+        return {"right": right.value, "choose_password": record.initial}
+
+    def _record(self, args: Args, caller: Caller) -> PasswordRecord:
+        """Return the password to compare with, and take over from the console whose browser it is that asks."""
+        if caller.door not in (DoorKind.MANAGEMENT, DoorKind.WEB):
+            raise Refusal(Code.USAGE, say("login belongs to the management port"))
+        current = self._current()
+        if current is None:
+            text = say(
+                "this node is in no cluster yet: run `servha cluster init` or `servha cluster join` on it"
+            )
+            raise Refusal(Code.NOT_PERMITTED, text)
+        if caller.door is DoorKind.WEB:
+            caller.address = word(args, "from")
+            caller.same_machine = is_own_address(caller.address)
+        return PasswordRecord.of(current.document.password)
 
 
 def _why_not(verb: str, caller: Caller) -> Text:
     if caller.right is Right.CHOOSER:
         return say("choose a password first: the initial one is good only on the machine itself")
-    if caller.right is Right.STRANGER and caller.door is DoorKind.MANAGEMENT:
+    if caller.right is Right.STRANGER and caller.door in (DoorKind.MANAGEMENT, DoorKind.WEB):
         return say("log in first")
     if caller.right is Right.STRANGER:
         return say("{verb} is only for the other node of this cluster; this caller is not it", verb=verb)

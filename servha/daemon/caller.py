@@ -14,9 +14,10 @@ from servha.wire.rpc import Args, Json
 
 
 class DoorKind(StrEnum):
-    """The three ways in."""
+    """The four ways in."""
 
     LOCAL = "local"  # the unix socket: root on this machine
+    WEB = "web"  # the console's unix socket: people by password, whose browsers' addresses it tells
     MANAGEMENT = "management"  # 25792/tcp: people and the console, by password
     PEER = "peer"  # 17969/tcp: the other node, by its pinned certificate; and whoever wants to become it
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pwd
 import socket
 import ssl
 import struct
@@ -34,6 +35,8 @@ from servha.wire.rpc import (
     encode_reply,
 )
 
+WEB_USER: Final = "servha-web"
+"""The user that the console runs as."""
 _READ_BYTES: Final = 64 * 1024
 _PEER_CREDENTIALS: Final = struct.Struct("3i")
 
@@ -58,6 +61,7 @@ class Limits:
 
 LIMITS: Final = {
     DoorKind.LOCAL: Limits(connections_max=128, strangers_per_address_max=128),
+    DoorKind.WEB: Limits(connections_max=192, strangers_per_address_max=128),
     DoorKind.MANAGEMENT: Limits(connections_max=64, strangers_per_address_max=8),
     DoorKind.PEER: Limits(
         connections_max=32,
@@ -206,8 +210,9 @@ class _Visit:
         self.caller = _caller(self.door.kind, self.connected)
 
     def may_enter(self) -> bool:
-        """On the unix socket only root may: the kernel says who it is, whatever the file's mode became."""
-        return self.door.kind is not DoorKind.LOCAL or self.caller.name == "root"
+        """On a unix socket only its own user may: the kernel says who it is, whatever the file's mode became."""
+        allowed = {DoorKind.LOCAL: ("root",), DoorKind.WEB: ("root", WEB_USER)}.get(self.door.kind)
+        return allowed is None or self.caller.name in allowed
 
     async def serve(self) -> None:
         """Talk until the caller leaves, is shown out, or breaks the rules."""
@@ -320,10 +325,10 @@ class _Visit:
 
 
 def _caller(kind: DoorKind, connected: socket.socket) -> Caller:
-    if kind is DoorKind.LOCAL:
+    if kind in (DoorKind.LOCAL, DoorKind.WEB):
         credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
         _, user, _ = _PEER_CREDENTIALS.unpack(credentials)
-        return Caller(kind, "root" if user == 0 else f"uid {user}", "", same_machine=True)
+        return Caller(kind, _user_name(user), "", same_machine=kind is DoorKind.LOCAL)
     try:
         there, here = connected.getpeername()[0], connected.getsockname()[0]
     except OSError:  # already gone again
@@ -332,6 +337,15 @@ def _caller(kind: DoorKind, connected: socket.socket) -> Caller:
     # Whoever calls one of our own addresses from that same address sits on this machine.
     same = there in (here, "::1") or there.startswith("127.")
     return Caller(kind, "", there, same_machine=same)
+
+
+def _user_name(number: int) -> str:
+    if number == 0:
+        return "root"
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
 
 
 def keep_watch(connected: socket.socket, *, silent_s: int = 5) -> None:

@@ -34,6 +34,18 @@ def interfaces_here() -> Interfaces:
     return found
 
 
+def is_own_address(address: str) -> bool:
+    """Return whether an IP address is one of this machine's, loopback included; False for what is none."""
+    try:
+        wanted = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if wanted.is_loopback:
+        return True
+    present = (a.address.partition("%")[0] for found in psutil.net_if_addrs().values() for a in found)
+    return str(wanted) in present
+
+
 def ends_here(asked: Args, interfaces: Interfaces) -> dict[str, LinkEnd]:
     """Return {link: end} for {link: {nic, address}}, each looked up on this machine.
 

@@ -105,6 +105,7 @@ class Service:
             if loaded is not None:
                 await self._start_node(loaded)
             self.api.open_local(self._run / "servhad.sock")
+            self.api.open_web(self._run / "web.sock")
             ready(self.sentence())
             await self._ended.wait()
         finally:

@@ -16,6 +16,7 @@ from servha.core.state import State, TreeState, problems_of
 from servha.core.words import NOTHING_SAID, Text, say
 from servha.daemon.arguments import needed_word, word, yes
 from servha.daemon.caller import Caller
+from servha.daemon.following import following
 from servha.daemon.journal import Journal, Told
 from servha.daemon.metrics import exposition
 from servha.daemon.node import ClusterNode
@@ -45,8 +46,21 @@ class Verbs:
         self._journal = journal
         self._started_s = started_s
 
-    async def status(self, _args: Args, _caller: Caller) -> Json:
-        """status {}: everything, from this node's point of view, with the peer's details where it answers."""
+    async def status(self, args: Args, _caller: Caller) -> Json | AsyncGenerator[Json, None]:
+        """status {follow}: everything, from this node's point of view, with the peer's details where it answers.
+
+        With `follow` it is told again whenever something in it has changed but for ages, and every 3 s.
+        """
+        if yes(args, "follow"):
+            self._must_run()
+            return following(self._whole, self._state_seen)
+        return await self._whole()
+
+    def _state_seen(self) -> State | None:
+        node = self._node()
+        return node.state if node is not None else None
+
+    async def _whole(self) -> Shown:
         node = self._must_run()
         ours = self._picture(node)
         theirs: Any = None

@@ -32,7 +32,8 @@ QUORUM_DISK = "/dev/servha/quorum"
 DATA_DISK = "/dev/servha/data"
 RECORD_PLACES = 256
 TREE = "web"
-_PHRASE_FILE = "/run/cluster-password"  # in the node's memory, new with every lab
+PHRASE_FILE = "/run/cluster-password"
+"""The cluster's password: in the node's memory, new with every lab."""
 
 
 def demo(args: argparse.Namespace, screen: Screen) -> int:
@@ -63,8 +64,8 @@ def form_cluster(lab: Lab, *figures: str) -> None:
     links = [f"--link={link}={INTERFACE[link]}" for link in ("private", "public")]
     for node in lab.nodes:
         node.service("start", "servhad", within_s=ANSWER_S)
-        node.run("sh", "-c", f"umask 077 && cat > {_PHRASE_FILE}", feed=password + "\n")
-    secret = f"--password-file={_PHRASE_FILE}"
+        node.run("sh", "-c", f"umask 077 && cat > {PHRASE_FILE}", feed=password + "\n")
+    secret = f"--password-file={PHRASE_FILE}"
     arbitration = ("--arbitration=reference-address", f"--reference={REFERENCE_ADDRESS}")
     lab.node1.run(
         *("servha", "cluster", "init", "--name=demo", "--node=node1", secret),

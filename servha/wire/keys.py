@@ -45,6 +45,11 @@ def rpc_key(cluster_key: bytes) -> bytes:
     return _key_for(cluster_key, b"servha rpc 1")
 
 
+def session_key(cluster_key: bytes) -> bytes:
+    """K_session: seals the tickets that consoles hold."""
+    return _key_for(cluster_key, b"servha session 1")
+
+
 def fingerprint(certificate_der: bytes) -> str:
     """Return the SHA-256 of a certificate in lower-case hexadecimal: what a pin compares."""
     return hashlib.sha256(certificate_der).hexdigest()

@@ -1,69 +1,20 @@
-"""servwebd as users run it: a process of its own with TLS, asked by http.client over loopback."""
+"""servwebd as users run it, a process of its own with TLS, here without a servhad to ask."""
 
 from __future__ import annotations
 
-import json
 import socket
-import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from http.client import HTTPResponse, HTTPSConnection
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.console.browser import Browser
 from tests.machines.wait import wait_for
 
 STARTED_WITHIN_S = 30.0
 PAGE = b'<!doctype html><title>ServHA</title><script type="importmap">{}</script>'
-
-
-@dataclass
-class Browser:
-    """One browser: a cookie jar, the CSRF word of its session, and connections to one servwebd."""
-
-    port: int
-    cookie: str = ""
-    csrf: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def open(self) -> HTTPSConnection:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return HTTPSConnection("127.0.0.1", self.port, timeout=20.0, context=context)
-
-    def send(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
-    ) -> tuple[HTTPSConnection, HTTPResponse]:
-        line = self.open()
-        sent = {"Cookie": self.cookie} if self.cookie else {}
-        if self.csrf:
-            sent["X-Servha-CSRF"] = self.csrf
-        sent |= self.headers | dict(headers or {})
-        data = None if body is None else json.dumps(body).encode()
-        if data is not None:
-            sent["Content-Type"] = "application/json"
-        line.request(method, path, data, sent)
-        return line, line.getresponse()
-
-    def ask(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Any, HTTPResponse]:
-        """Return the status, the JSON that came (or the text), and the response with its headers."""
-        line, response = self.send(method, path, body, headers)
-        try:
-            text = response.read().decode()
-        finally:
-            line.close()
-        kept = response.getheader("Set-Cookie")
-        if kept:
-            self.cookie = kept.partition(";")[0]
-        is_json = (response.getheader("Content-Type") or "").startswith("application/json")
-        return response.status, json.loads(text) if is_json else text, response
 
 
 Serving = Callable[..., Browser]

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.console.conftest import PAGE, Browser
+from tests.console.browser import Browser
+from tests.console.conftest import PAGE
 
 
 def test_the_page_may_run_nothing_but_its_own_files_and_the_import_map(alone: Browser) -> None:

@@ -73,6 +73,7 @@ async def nodes(own_network: None, tmp_path: Path) -> AsyncIterator[TwoNodes]:
 @pytest.fixture
 async def server(identities: Identities) -> AsyncIterator[Server]:
     one, two, _ = identities
+    one.write_cluster_key(bytes(range(32)))
     password = await PasswordDesk().keep(KNOWN, salt=bytes(16))
     document = Document(
         cluster=ClusterSection(name="demo", id="0" * 32),

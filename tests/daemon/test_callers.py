@@ -98,16 +98,19 @@ async def test_others_are_turned_away_from_the_unix_socket(server: Server, socke
     assert door.counters.accepted == 0
 
 
+def rights(told: object) -> tuple[object, object]:
+    assert isinstance(told, dict)
+    return told["right"], told["choose_password"]
+
+
 # --- passwords ------------------------------------------------------------------------------------------------
 
 
 async def test_a_person_logs_in_with_the_password(server: Server) -> None:
     async with stranger(server.management_door()) as there:
         assert "log in first" in str(await refused(there.call("order", {})))
-        assert await there.call("login", {"password": KNOWN}) == {
-            "right": "administrator",
-            "choose_password": False,
-        }
+        told = await there.call("login", {"password": KNOWN})
+        assert rights(told) == ("administrator", False)
         assert await there.call("order", {"a": 1}) == {"a": 1}
 
 
@@ -138,10 +141,73 @@ async def test_the_initial_password_from_elsewhere_is_good_for_choosing_only(ser
     elsewhere = Caller(DoorKind.MANAGEMENT, "", "198.51.100.9", same_machine=False)
     here = Caller(DoorKind.MANAGEMENT, "", "192.0.2.1", same_machine=True)
     login = Request(1, "login", {"password": INITIAL_PASSWORD})
-    assert await server.api.answer(login, elsewhere) == {"right": "choose-password"}
+    assert rights(await server.api.answer(login, elsewhere)) == ("choose-password", True)
     refusal = await refused(server.api.answer(Request(2, "order"), elsewhere))
     assert "choose a password first" in str(refusal)
-    assert await server.api.answer(login, here) == {"right": "administrator", "choose_password": True}
+    assert rights(await server.api.answer(login, here)) == ("administrator", True)
+
+
+# --- the console ----------------------------------------------------------------------------------------------
+
+
+def from_browser(address: str) -> Caller:
+    """The console, as its socket shows it; whose browser asks it says with each login."""
+    return Caller(DoorKind.WEB, "servha-web", "", same_machine=False)
+
+
+async def test_the_console_gets_the_right_of_the_browser_it_speaks_for(server: Server) -> None:
+    record = await PasswordDesk().keep(INITIAL_PASSWORD, salt=bytes(16))
+    server.version = Version.of(replace(server.version.document, password=record.as_section()))
+    for address, right in (
+        ("127.0.0.1", "administrator"),
+        ("198.51.100.9", "choose-password"),
+        ("", "choose-password"),
+    ):
+        login = Request(1, "login", {"password": INITIAL_PASSWORD, "from": address})
+        assert rights(await server.api.answer(login, from_browser(address)))[0] == right, address
+
+
+async def test_a_guesser_behind_the_console_is_told_by_its_own_address_and_keeps_nobody_else_waiting(
+    server: Server,
+) -> None:
+    guess = Request(1, "login", {"password": "guess", "from": "198.51.100.9"})
+    refusals = [await refused(server.api.answer(guess, from_browser("198.51.100.9"))) for _ in range(6)]
+    assert refusals[-1].code is Code.TRY_AGAIN
+    assert "login from 198.51.100.9 failed" in server.notes[0]
+    right = Request(1, "login", {"password": KNOWN, "from": "198.51.100.10"})
+    assert rights(await server.api.answer(right, from_browser("198.51.100.10")))[0] == "administrator"
+
+
+async def test_a_ticket_stands_for_the_password_on_another_connection_until_that_changes(
+    server: Server,
+) -> None:
+    login = Request(1, "login", {"password": KNOWN, "from": "198.51.100.9"})
+    told = await server.api.answer(login, from_browser("198.51.100.9"))
+    assert isinstance(told, dict)
+    resume = Request(2, "resume", {"ticket": told["ticket"], "from": "198.51.100.9"})
+    elsewhere = Caller(DoorKind.MANAGEMENT, "", "192.0.2.2", same_machine=False)
+    assert rights(await server.api.answer(resume, elsewhere)) == ("administrator", False)
+    assert elsewhere.right is Right.ADMINISTRATOR
+
+    forged = Request(3, "resume", {"ticket": str(told["ticket"])[:-2] + "AA", "from": ""})
+    assert (await refused(server.api.answer(forged, from_browser("")))).code is Code.NOT_PERMITTED
+    other = await PasswordDesk().keep("another password", salt=bytes(16))
+    server.version = Version.of(replace(server.version.document, password=other.as_section()))
+    refusal = await refused(server.api.answer(resume, from_browser("198.51.100.9")))
+    assert "the password has changed" in str(refusal)
+
+
+async def test_only_root_and_the_consoles_user_may_connect(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    server.api.open_web(path)
+    assert mode(path) == 0o660
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(encode_request(Request(1, "order", {})))
+    [frame] = await read_frames(reader, 1)
+    writer.close()
+    failure = decode_reply(frame).failure
+    assert failure is not None
+    assert "log in first" in str(failure.text), "root too: the console's socket gives no right by itself"
 
 
 async def test_a_guesser_has_to_wait(server: Server) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from servha.core.words import Text, say
+from servha.host import mounts
 
 PIECE_BYTES: Final = 1024 * 1024
 BLOCK_BYTES: Final = 512
@@ -36,9 +37,13 @@ def size_of(directory: Path) -> int:
 
 
 def foreign(directory: Path) -> Path | None:
-    """The first path inside that is on another file system: a copy would not know what to do with it."""
-    here = directory.lstat().st_dev
-    return next((path for path in _inside(directory) if path.lstat().st_dev != here), None)
+    """The first path inside on which something is mounted: a copy would not know what to do with it.
+
+    By the mount table, not by device numbers: on an overlay files of one directory have different ones.
+    """
+    inside = (Path(mount.where) for mount in mounts.own())
+    top = directory.resolve()
+    return min((where for where in inside if where != top and where.is_relative_to(top)), default=None)
 
 
 def copy(source: Path, fresh: Path) -> None:

@@ -235,12 +235,12 @@ def _fails(s: Scenario, words: list[str]) -> None:
 
 
 def _hangs(s: Scenario, words: list[str]) -> None:
-    """Take `hangs node1 web/app stop`: it never ends; `kill`: it cannot be killed either."""
+    """Take `hangs node1 web/app stop`: it never ends; `kill`: nor is it killed; `free`: a stranger holds it."""
     known = s.world.behaviour_of(words[0], *_pair(words[1]))
-    if words[2] not in ("stop", "kill"):
-        raise ValueError("what hangs is stop or kill")
+    if words[2] not in ("stop", "kill", "free"):
+        raise ValueError("what hangs is stop, kill or free")
     known.stop_s = float("inf")
-    known.killable = words[2] != "kill"
+    known.killable, known.held = words[2] != "kill", words[2] == "free"
 
 
 def _window(s: Scenario, words: list[str]) -> None:

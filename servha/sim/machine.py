@@ -28,6 +28,8 @@ class Behaviour:
     """How long it takes to die when everything of it is killed."""
     killable: bool = True
     """False where a process stays in the kernel whatever is sent to it."""
+    held: bool = False
+    """True where a stranger uses its file system: only freeing that lets it stop."""
 
 
 class Power(StrEnum):

@@ -148,14 +148,21 @@ def told(entry: JournalEntry, language: str = "en") -> str:
     return f"{entry.node} {entry.subject}: {change}: {render(entry.because, language)}"
 
 
+KIND = {"vip": "ipv4", "disk": "shared_disk"}
+
+
 def tree_of(name: str, resources: list[str], tree_id: int) -> TreeSpec:
-    """Return a tree whose resources hang below each other in the order given; "vip" carries an address."""
+    """Return a tree whose resources hang below each other in the order given.
+
+    "vip" carries an address, "disk" a file system.
+    """
     specs = tuple(
         ResourceSpec(
             r,
-            "ipv4" if r == "vip" else "custom",
+            KIND.get(r, "custom"),
             after=(resources[i - 1],) if i else (),
             virtual_address="192.0.2.100" if r == "vip" else "",
+            mount_point="/srv/web" if r == "disk" else "",
         )
         for i, r in enumerate(resources)
     )

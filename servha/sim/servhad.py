@@ -161,7 +161,7 @@ class Servhad(Process):
                 self.world.starts(machine, tree, ownership)
                 self._act(tree, resource, Action.START)
             case fx.StopResource(tree=tree, resource=resource, force=force):
-                self._act(tree, resource, Action.STOP, kills=force in (Force.KILL, Force.FREE))
+                self._act(tree, resource, Action.STOP, force)
             case fx.Remember(tree=tree, ownership=ownership, order=order):
                 machine.memory[tree] = (ownership, order)
             case fx.Record(entry=entry):
@@ -189,15 +189,16 @@ class Servhad(Process):
                 self._asking = asking
                 self._speak()
 
-    def _act(self, tree: str, resource: str, action: Action, *, kills: bool = False) -> None:
+    def _act(self, tree: str, resource: str, action: Action, force: Force | None = None) -> None:
         """Start or stop one resource; the script goes on whatever becomes of the daemon."""
         machine, world, life = self.machine, self.world, self.life
         start = action is Action.START
         behaviour = world.behaviour.get((machine.us, tree, resource), Behaviour())
         ok = behaviour.start_ok if start else behaviour.stop_ok
         took_s = behaviour.start_s if start else behaviour.stop_s
-        if kills:
-            took_s, ok = behaviour.kill_s, behaviour.killable
+        if force in (Force.KILL, Force.FREE):
+            freed = force is Force.FREE or not behaviour.held
+            took_s, ok = behaviour.kill_s, behaviour.killable and freed
         elif took_s == float("inf"):
             took_s, ok = STOP_TIMEOUT_S, False
         begun = machine.starts.begin() if start else 0

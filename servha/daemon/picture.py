@@ -11,7 +11,7 @@ from typing import Any
 import servha
 from servha.config.document import Document
 from servha.core.membership import LinkView
-from servha.core.model import Fitness, Phase, Ready, TreeSpec
+from servha.core.model import Fitness, Parked, Phase, Ready, TreeSpec
 from servha.core.placement import Side
 from servha.core.situations import parked, peer_health, side_here, their_side
 from servha.core.state import State
@@ -150,7 +150,7 @@ def _tree(state: State, spec: TreeSpec) -> Shown:
             "phase": str(told.phase) if in_contact else "unknown",
             "ownership": told.ownership,
             "fitness": str(told.fitness) if in_contact else "unknown",
-            "parked": str(told.parked),
+            "parked": str(told.parked if told.order.number == tree.order.number else Parked.NO),
             "because": as_dict(Text("")),
             "against": as_dict(Text("")),
             "checks": _checks(() if told.phase.holds else tree.readiness_there),

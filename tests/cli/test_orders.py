@@ -378,3 +378,12 @@ def test_nothing_is_forced_against_a_node_that_is_not_silent(
 def test_an_ordinary_start_is_never_a_forced_one(tree: Tree, daemon: FakeDaemon, run: Run) -> None:
     assert run("tree", "start", "web").status == 0
     assert set(daemon.arguments("order")) == {"tree", "verb", "node"}
+
+
+@pytest.mark.parametrize(("policy", "status"), [("stay", 1), ("next-host", 0)])
+def test_a_start_that_failed_on_one_node_is_over_unless_the_next_one_tries(
+    tree: Tree, run: Run, policy: str, status: int
+) -> None:
+    tree.web["start_failure"] = policy
+    tree.acts = [tree.phases("off", "off", node1="yes"), tree.phases("off", "running")]
+    assert run("tree", "start", "web").status == status

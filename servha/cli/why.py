@@ -15,6 +15,7 @@ from servha.cli.entry import Entry
 from servha.cli.grammar import Place
 from servha.cli.screen import Cell, Screen
 from servha.core.words import say
+from servha.language import sentence
 from servha.management import Client
 from servha.wire.rpc import Code, Refusal
 
@@ -73,6 +74,10 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
         )
     missing = result.get("peer_missing") if isinstance(result, dict) else None
     explain(decisions[-number], entries, screen, alone=bool(missing))
+    for tree, text in (result.get("waits") or {}).items() if isinstance(result, dict) else ():
+        if args.tree in (None, tree):
+            screen.line()
+            screen.line(say("{tree} now: {waits}", tree=tree, waits=sentence(text)), mood="strong")
     return exits.OK
 
 

@@ -13,7 +13,8 @@ from servha.config.document import Document
 from servha.core.model import Goal, Order, PeerHealth
 from servha.core.situations import CONTACT, not_ready, peer_health, their_side
 from servha.core.state import State, TreeState, problems_of
-from servha.core.words import NOTHING_SAID, Text, say
+from servha.core.waiting import waits_for
+from servha.core.words import NOTHING_SAID, Text, as_dict, say
 from servha.daemon.arguments import needed_word, word, yes
 from servha.daemon.caller import Caller
 from servha.daemon.following import following
@@ -94,7 +95,7 @@ class Verbs:
             yield {"schema_version": 1, "entries": [line]}
 
     async def why(self, args: Args, _caller: Caller) -> Json:
-        """why {tree, limit}: the journals of both nodes in one, oldest first."""
+        """why {tree, limit}: the journals of both nodes in one, oldest first, and what trees wait for now."""
         node = self._must_run()
         tree = word(args, "tree")
         if tree and node.document.tree(tree) is None:
@@ -115,6 +116,11 @@ class Verbs:
             "tree": tree,
             "entries": entries[-WHY_COUNT_MAX:],
             "peer_missing": missing,
+            "waits": {
+                spec.name: as_dict(text)
+                for spec in node.state.cluster.trees
+                if (text := waits_for(node.state, spec)).template
+            },
         }
 
     async def peer_journal(self, args: Args, _caller: Caller) -> Json:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from servha.core.words import say
+from servha.core.words import as_dict, say
 from servha.wire.rpc import Code, Refusal
 from tests.cli import recorded
 from tests.cli.conftest import FakeDaemon, Run, Stream
@@ -81,3 +81,10 @@ def test_events_about_one_tree_leave_the_rest_out(daemon: FakeDaemon, run: Run) 
     out = run("events", "--about", "web").out
     assert "peer node1" not in out
     assert "web/vip" in out
+
+
+def test_what_a_tree_waits_for_now_ends_the_page(daemon: FakeDaemon, run: Run) -> None:
+    waits = as_dict(say("it waits for {peer}", peer="node1"))
+    daemon.answers["why"] = {**recorded.WHY, "waits": {"web": waits, "db": waits}}
+    assert run("why", "web").out.splitlines()[-1] == "web now: it waits for node1"
+    assert "db now: it waits for node1" in run("why").out

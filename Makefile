@@ -6,7 +6,7 @@ SEEDS ?= 5000
 FAULTS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check format test bench rewrite soak docs lock clean
+.PHONY: help venv demo check format test bench rewrite soak docs lock dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ soak: venv ## random faults for a long time: SEEDS=n simulated, then FAULTS=n on
 
 docs: venv ## man pages and completions into build/
 	@$(PY) tools/make_pages.py build
+
+dist: venv ## offline installer and Debian package into build/; ARGS="--version 0.2.0 --arch aarch64"
+	@$(PY) -m tools.dist $(ARGS)
 
 lock: ## pin the newest allowed releases anew, with hashes
 	@tools/lock.sh

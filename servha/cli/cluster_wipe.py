@@ -123,7 +123,7 @@ def _make_sure(node: str, where: Places) -> None:
         raise Refusal(
             Code.REFUSED, say("servhad is running and would write it anew: `systemctl stop servhad` first")
         )
-    if _left_running(where.run / "phases.json"):
+    if left_running(where.run / "phases.json"):
         raise Refusal(
             Code.REFUSED,
             say(
@@ -133,7 +133,7 @@ def _make_sure(node: str, where: Places) -> None:
         )
 
 
-def _left_running(phases: Path) -> bool:
+def left_running(phases: Path) -> bool:
     """Whether what servhad noted last says that a tree may be running; a note that cannot be read says so too."""
     try:
         noted = json.dumps(json.loads(phases.read_text(encoding="utf-8")))

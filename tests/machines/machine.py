@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from tests.machines import cgroups, network
 from tests.machines.install import install
@@ -143,6 +144,13 @@ class Machine:
                 f"{self.name}: {shlex.join(argv)} ended with {done.returncode}: {done.stdout}{done.stderr}"
             )
         return done
+
+    def feed(self, argv: Sequence[str], content: IO[bytes]) -> None:
+        """Run a program inside, as root, with a file of this computer as its input."""
+        subprocess.run(
+            ["nsenter", "--target", str(self._leader), "--all", "--", *argv],
+            stdin=content, capture_output=True, check=True, timeout=60,
+        )  # fmt: skip
 
     def read(self, path: str) -> str:
         return self.run(["cat", path]).stdout

@@ -1,0 +1,161 @@
+#!/usr/bin/python
+"""Brings a node into its cluster: makes it on the first node, joins it on the second, keeps arbitration as declared."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: servha_cluster
+short_description: A node is in its ServHA cluster
+description:
+  - On the first node, makes the cluster; on the other one, joins it. A node that is in that cluster already stays.
+  - On the first node, also keeps reference addresses and the policy of arbitration as declared.
+  - A node that is in another cluster is refused; C(servha cluster wipe) takes it out.
+version_added: "0.1.0"
+author:
+  - ServHA maintainers (@servha)
+attributes:
+  check_mode:
+    support: full
+    description: Nothing is done.
+  diff_mode:
+    support: full
+    description: Shows the cluster's section before and after.
+options:
+  name:
+    description: Name of the cluster.
+    type: str
+    required: true
+  node:
+    description: Name of this node in it.
+    type: str
+    required: true
+  first_address:
+    description: An address of the first node; empty on the first node itself.
+    type: str
+    default: ""
+  links:
+    description:
+      - The heartbeats in order of preference, each with C(name), C(nic), and C(address) where the interface has more
+        than one.
+    type: list
+    elements: dict
+    required: true
+  password:
+    description: The cluster's password, with which nodes join and people log in.
+    type: str
+    required: true
+  profile:
+    description: Heartbeat figures of a new cluster.
+    type: str
+    choices: [manual, fast]
+    default: manual
+  arbitration:
+    description: Who breaks the tie when the nodes lose each other. For a quorum disk see the role C(quorum_disk).
+    type: str
+    choices: [none, reference-address, quorum-disk, reference-address-and-quorum-disk]
+    default: none
+  references:
+    description: Addresses that are always there, such as the gateway.
+    type: list
+    elements: str
+    default: []
+  quorum_disk:
+    description: The labelled quorum disk, best by a name below V(/dev/disk/by-id).
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: The first server makes the cluster
+  servha.cluster.servha_cluster:
+    name: clinic
+    node: node1
+    links:
+      - {name: private, nic: eth2}
+      - {name: public, nic: eth1}
+    password: "{{ vault_cluster_password }}"
+    arbitration: reference-address
+    references: [192.0.2.254]
+"""
+
+RETURN = r"""
+cluster:
+  description: The cluster's section of the configuration afterwards.
+  returned: always
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+
+from ansible_collections.servha.cluster.plugins.module_utils.servha_command import Command, as_text  # noqa: E402
+
+
+def link_words(links):
+    """Return the options that name this node's end of each heartbeat."""
+    return ["--link={name}={nic}".format(**link) + (":" + link["address"] if link.get("address") else "") for link in links]
+
+
+def init(command, params):
+    """Make the cluster."""
+    words = ["--name", params["name"], "--node", params["node"], "--profile", params["profile"]]
+    words += ["--arbitration", params["arbitration"], *("--reference=" + one for one in params["references"])]
+    if params["quorum_disk"]:
+        words += ["--quorum-disk", params["quorum_disk"]]
+    command.must("cluster", "init", *words, *link_words(params["links"]), "--password-file=-", data=params["password"] + "\n")
+
+
+def join(command, params):
+    """Join the cluster of the first node."""
+    words = [params["first_address"], "--node", params["node"], *link_words(params["links"])]
+    command.must("cluster", "join", *words, "--password-file=-", data=params["password"] + "\n")
+
+
+def main():
+    """Compare, show, change."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "node": {"type": "str", "required": True},
+            "first_address": {"type": "str", "default": ""},
+            "links": {"type": "list", "elements": "dict", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+            "profile": {"type": "str", "choices": ["manual", "fast"], "default": "manual"},
+            "arbitration": {
+                "type": "str",
+                "choices": ["none", "reference-address", "quorum-disk", "reference-address-and-quorum-disk"],
+                "default": "none",
+            },
+            "references": {"type": "list", "elements": "str", "default": []},
+            "quorum_disk": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    command, params = Command(module), module.params
+    document = command.document()
+    before = dict((document or {}).get("cluster", {}))
+    declared = {"name": params["name"], "policy": params["arbitration"], "references": params["references"]}
+    if document is not None and before["name"] != params["name"]:
+        module.fail_json(
+            msg="this node is in cluster {known}, not in {name}: `servha cluster wipe` takes it out".format(
+                known=before["name"], name=params["name"]
+            )
+        )
+    if document is None:
+        changed = True
+        if not module.check_mode:
+            join(command, params) if params["first_address"] else init(command, params)
+    else:
+        wanted = {**before, **declared}
+        changed = wanted != before and not params["first_address"]
+        if changed:
+            document["cluster"] = wanted
+            command.put(document)
+    after = {**before, **declared}
+    if changed and not module.check_mode:
+        after = command.document()["cluster"]
+    diff = {"before": as_text(before), "after": as_text(after), "before_header": "cluster"}
+    module.exit_json(changed=changed, cluster=after, diff=diff)
+
+
+if __name__ == "__main__":
+    main()

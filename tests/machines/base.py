@@ -19,6 +19,7 @@ PACKAGES = (
     "systemd-sysv",
     "dbus",
     "iproute2",
+    "openssh-server",
     "iputils-ping",
     "python3",
     "procps",

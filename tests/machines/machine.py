@@ -57,6 +57,14 @@ class Machine:
         assert self._power is None, f"{self.name} is on"
         install(self._folder / "upper")
 
+    def put(self, path: str, text: str, *, mode: int = 0o644) -> None:
+        """Write a file to the disk of the machine, which is off."""
+        assert self._power is None, f"{self.name} is on"
+        file = self._folder / "upper" / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        file.chmod(mode)
+
     def power_on(self) -> None:
         """Boot, and return when systemd says that everything is up."""
         assert self._power is None, f"{self.name} is on already"

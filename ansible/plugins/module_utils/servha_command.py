@@ -6,7 +6,7 @@ Decides what counts as an answer. What may be changed is decided by servhad; its
 from __future__ import annotations
 
 import json
-import os
+from pathlib import Path
 
 PLACES = ("/usr/share/servha/bin", "/usr/local/bin", "/usr/bin")
 NO_DAEMON = 4
@@ -18,10 +18,10 @@ class Command:
 
     def __init__(self, module):
         self._module = module
-        given = os.environ.get("SERVHA_COMMAND")
-        self._program = given or next(
-            (os.path.join(place, "servha") for place in PLACES if os.path.exists(os.path.join(place, "servha"))), "servha"
-        )
+        places = (Path(place) / "servha" for place in PLACES)
+        found = next((place for place in places if place.exists()), None)
+        self._is_installed = found is not None
+        self._program = str(found or "servha")
 
     def run(self, *words, data=None):
         """Return exit status, output and error text of `servha WORDS`."""
@@ -37,13 +37,22 @@ class Command:
         return output
 
     def document(self):
-        """Return the configuration in force, None while the node is in no cluster; fail when servhad is silent."""
+        """Return the configuration in force, None while the node is in no cluster; fail when servhad is silent.
+
+        In check mode a node on which nothing is installed or started yet has none either: it would have been by now.
+        """
+        if self._module.check_mode and not self._is_installed:
+            return None
         status, output, said = self.run("cluster", "export")
+        if status == NO_DAEMON and self._module.check_mode:
+            return None
         if status == 0:
             return json.loads(output)
         if status == NO_SUCH:
             return None
-        return self._module.fail_json(msg=(said or output).strip(), command=["servha", "cluster", "export"], rc=status)
+        return self._module.fail_json(
+            msg=(said or output).strip(), command=["servha", "cluster", "export"], rc=status
+        )
 
     def status(self):
         """Return what `servha status` shows; a degraded cluster is an answer too."""

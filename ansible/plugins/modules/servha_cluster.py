@@ -85,14 +85,17 @@ cluster:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.servha.cluster.plugins.module_utils.servha_command import Command, as_text  # noqa: E402
+from ansible_collections.servha.cluster.plugins.module_utils.servha_command import Command, as_text
 
 
 def link_words(links):
     """Return the options that name this node's end of each heartbeat."""
-    return ["--link={name}={nic}".format(**link) + (":" + link["address"] if link.get("address") else "") for link in links]
+    return [
+        "--link={name}={nic}".format(**link) + (":" + link["address"] if link.get("address") else "")
+        for link in links
+    ]
 
 
 def init(command, params):
@@ -101,7 +104,14 @@ def init(command, params):
     words += ["--arbitration", params["arbitration"], *("--reference=" + one for one in params["references"])]
     if params["quorum_disk"]:
         words += ["--quorum-disk", params["quorum_disk"]]
-    command.must("cluster", "init", *words, *link_words(params["links"]), "--password-file=-", data=params["password"] + "\n")
+    command.must(
+        "cluster",
+        "init",
+        *words,
+        *link_words(params["links"]),
+        "--password-file=-",
+        data=params["password"] + "\n",
+    )
 
 
 def join(command, params):

@@ -39,9 +39,9 @@ ansible_facts:
       type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.servha.cluster.plugins.module_utils.servha_command import Command  # noqa: E402
+from ansible_collections.servha.cluster.plugins.module_utils.servha_command import Command
 
 
 def main():

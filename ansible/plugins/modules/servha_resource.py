@@ -8,7 +8,7 @@ module: servha_resource
 short_description: One resource of a ServHA tree
 description:
   - Creates, changes or deletes one resource in the configuration of both nodes at once.
-  - Use M(servha.cluster.servha_tree) where the whole tree is declared; this is for one resource of somebody else's tree.
+  - Use M(servha.cluster.servha_tree) where the whole tree is declared.
 version_added: "0.1.0"
 author:
   - ServHA maintainers (@servha)
@@ -67,9 +67,9 @@ resource:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.servha.cluster.plugins.module_utils.servha_command import (  # noqa: E402
+from ansible_collections.servha.cluster.plugins.module_utils.servha_command import (
     Command,
     as_text,
     named,

@@ -76,9 +76,9 @@ tree:
   type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.servha.cluster.plugins.module_utils.servha_command import (  # noqa: E402
+from ansible_collections.servha.cluster.plugins.module_utils.servha_command import (
     Command,
     as_text,
     merged,
@@ -137,14 +137,13 @@ def main():
     document = command.document()
     if document is None:
         if module.check_mode:
-            module.exit_json(changed=True, tree={}, diff={"before": "", "after": as_text(module.params["resources"])})
+            module.exit_json(
+                changed=True, tree={}, diff={"before": "", "after": as_text(module.params["resources"])}
+            )
         module.fail_json(msg=NO_CLUSTER)
     trees = document.get("trees", [])
     known = named(trees, module.params["name"])
-    if module.params["state"] == "absent":
-        wanted = None
-    else:
-        wanted = wanted_tree(known, module.params, trees)
+    wanted = None if module.params["state"] == "absent" else wanted_tree(known, module.params, trees)
     changed = wanted != known
     if changed:
         others = [tree for tree in trees if tree is not known]
@@ -155,7 +154,11 @@ def main():
     if changed and not module.check_mode:
         after = named(command.document().get("trees", []), module.params["name"])
     ordered = (module.check_mode and known is None) or order(module, command)
-    diff = {"before": as_text(known), "after": as_text(after), "before_header": "tree " + module.params["name"]}
+    diff = {
+        "before": as_text(known),
+        "after": as_text(after),
+        "before_header": "tree " + module.params["name"],
+    }
     module.exit_json(changed=changed or ordered, tree=after or {}, diff=diff)
 
 

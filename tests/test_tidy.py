@@ -27,7 +27,7 @@ MACHINE_PATHS = re.compile(r"(?<![\w.{}*-])/wor[k]/|" + re.escape(f"{ROOT}/"))
 
 # Where a named host may be pointed at. Anything else would be the address of a registry or of a mirror, which
 # every machine sets for itself, or an advertisement.
-HOSTS_KNOWN = {"www.apache.org", "json-schema.org", "keepachangelog.com", "semver.org"}
+HOSTS_KNOWN = {"www.apache.org", "json-schema.org", "keepachangelog.com", "semver.org", "www.w3.org"}
 NAMED_HOST = re.compile(r"https?://([A-Za-z][\w-]*(?:\.[\w-]+)*\.[A-Za-z]{2,})")
 NOT_TEXT = {".png", ".ico", ".woff2", ".gz", ".xz"}
 

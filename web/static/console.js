@@ -1,0 +1,51 @@
+// The console: which screen is shown. Words and session first; the rest follows the session and the address' hash.
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { Events } from "./events.js";
+import { Frame, screen } from "./frame.js";
+import { html } from "./html.js";
+import { picture, stop, watch } from "./live.js";
+import { Login } from "./login.js";
+import { Overview } from "./overview.js";
+import { ChoosePassword } from "./password.js";
+import { loadSession, session } from "./server.js";
+import { Trees } from "./trees.js";
+import { Why } from "./why.js";
+import { language, loadWords, t } from "./words.js";
+
+const SCREENS = { overview: Overview, trees: Trees, events: Events, why: Why };
+
+function Console() {
+  language.value; // every word on the page follows it
+  if (session.value === undefined) return html`<main><p role="status">${t("connection.console-gone")}</p></main>`;
+  if (session.value === null) return html`<${Login} />`;
+  if (session.value.choose_password) return html`<${ChoosePassword} />`;
+  const Screen = SCREENS[screen.value] ?? Overview;
+  return html`<${Frame}>${picture.value ? html`<${Screen} />` : html`<p role="status">${t("connection.opening")}</p>`}<//>`;
+}
+
+let watched = "";
+effect(() => {
+  const wanted = session.value && !session.value.choose_password ? `${session.value.csrf} ${language.value}` : "";
+  if (wanted === watched) return;
+  watched = wanted;
+  if (wanted) watch();
+  else {
+    stop();
+    picture.value = null;
+  }
+});
+
+async function begin() {
+  await loadWords();
+  render(html`<${Console} />`, document.getElementById("console"));
+  while (session.value === undefined) {
+    try {
+      await loadSession();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+    }
+  }
+}
+
+void begin();

@@ -1,0 +1,93 @@
+// The cluster as it is now: the newest picture, the journal's entries, and whether anybody still tells us.
+// It keeps one stream open and opens it anew when it breaks. What it shows while it is broken is marked as old.
+import { batch, signal } from "@preact/signals";
+import { ended, loadSession, session } from "./server.js";
+import { language } from "./words.js";
+
+const RETRY_MS = 1500;
+const ENTRIES_MAX = 1000;
+const SILENT_MS = 40_000; // servwebd says something at least every 15 s
+const MISSED_MAX = 2; // a restart of servwebd takes about so many attempts; then the reader is told to look
+
+export const picture = signal(null);
+export const pictureAtMs = signal(0);
+export const entries = signal([]);
+// state: "opening" | "up" | "other-node" | "lost" | "console-gone"; text: servhad's or servwebd's own words.
+export const upstream = signal({ state: "opening", text: "" });
+export const nowMs = signal(Date.now());
+
+setInterval(() => (nowMs.value = Date.now()), 1000);
+
+let source = null;
+let heardMs = 0;
+let waiting = null;
+
+// Seconds that have passed since something whose age was `age_s` in the newest picture.
+export function agedS(age_s) {
+  return age_s == null ? null : age_s + Math.max(0, nowMs.value - pictureAtMs.value) / 1000;
+}
+
+export function watch() {
+  stop();
+  entries.value = [];
+  open();
+}
+
+export function stop() {
+  clearTimeout(waiting);
+  source?.close();
+  source = null;
+}
+
+function open() {
+  source?.close();
+  heardMs = Date.now();
+  source = new EventSource(`/api/v1/stream?lang=${language.value}`);
+  source.addEventListener("status", (event) => {
+    batch(() => {
+      picture.value = JSON.parse(event.data);
+      pictureAtMs.value = nowMs.value = heardMs = Date.now();
+    });
+  });
+  source.addEventListener("upstream", (event) => {
+    heardMs = Date.now();
+    const told = JSON.parse(event.data);
+    upstream.value = { state: told.state, node: told.node, text: told.text?.text ?? "" };
+  });
+  source.addEventListener("journal", (event) => {
+    heardMs = Date.now();
+    addEntries(JSON.parse(event.data).entries);
+  });
+  source.addEventListener("error", () => void broken());
+}
+
+export const entryId = (entry) => `${entry.node}:${entry.id}`;
+export const byTime = (a, b) => a.at.localeCompare(b.at) || a.id - b.id;
+
+export function addEntries(told) {
+  const known = new Set(entries.value.map(entryId));
+  const fresh = told.filter((entry) => !known.has(entryId(entry)));
+  if (fresh.length) entries.value = [...entries.value, ...fresh].sort(byTime).slice(-ENTRIES_MAX);
+}
+
+let missed = 0;
+
+async function broken() {
+  source?.close();
+  source = null;
+  clearTimeout(waiting);
+  try {
+    await loadSession();
+    missed = 0;
+    if (session.value === null) return ended();
+    upstream.value = { state: "opening", text: "" };
+  } catch {
+    missed += 1;
+    upstream.value = { state: "console-gone", text: "", look: missed > MISSED_MAX };
+  }
+  waiting = setTimeout(open, RETRY_MS);
+}
+
+setInterval(() => {
+  if (source && pictureAtMs.value && Date.now() - heardMs > SILENT_MS) void broken();
+}, 5000);

@@ -1,0 +1,66 @@
+// Every request to servwebd but the live stream: the session, orders, and what a refusal says.
+// What may be done is servhad's decision; this file only carries its words to the screen.
+import { signal } from "@preact/signals";
+import { language, t } from "./words.js";
+
+// undefined: not asked yet; null: nobody is logged in; else what GET /session shows.
+export const session = signal(undefined);
+// Why the login screen is back, in words; empty when nobody was logged in before.
+export const sessionEnded = signal("");
+
+export class Refused extends Error {
+  constructor(text, code, problems = []) {
+    super(text);
+    this.code = code;
+    this.problems = problems;
+  }
+}
+
+export async function ask(method, path, body) {
+  const headers = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (method !== "GET" && session.value) headers["X-Servha-CSRF"] = session.value.csrf;
+  const separator = path.includes("?") ? "&" : "?";
+  let response, told;
+  try {
+    response = await fetch(`/api/v1${path}${separator}lang=${language.value}`, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    told = await response.json();
+  } catch {
+    throw new Refused(t("connection.console-gone"), "console-gone");
+  }
+  if (response.ok) return told;
+  if (response.status === 401 && session.value) ended();
+  throw new Refused(told.error?.text ?? response.statusText, told.error?.code ?? "", told.error?.problems ?? []);
+}
+
+export function ended() {
+  session.value = null;
+  sessionEnded.value = "session.ended";
+}
+
+export async function loadSession() {
+  session.value = (await ask("GET", "/session")).session;
+}
+
+export async function logIn(address, password) {
+  const body = address ? { address, password } : { password };
+  const told = await ask("POST", "/session", body);
+  sessionEnded.value = "";
+  session.value = told.session;
+}
+
+export async function logOut() {
+  await ask("DELETE", "/session", {});
+  sessionEnded.value = "";
+  session.value = null;
+}
+
+export async function choosePassword(old, chosen) {
+  session.value = (await ask("PUT", "/session/password", { old, new: chosen })).session;
+}
+
+export const order = (tree, body) => ask("POST", `/trees/${encodeURIComponent(tree)}/order`, body);

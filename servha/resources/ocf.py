@@ -24,7 +24,7 @@ from servha.core.model import ResourceState
 from servha.core.words import Text, say
 from servha.host import Completed, FieldProblem, Finding, Host, HostError, Outcome
 from servha.resources import ocf_metadata
-from servha.resources.group import either, kill_the_rest
+from servha.resources.group import either, how_it_went, kill_the_rest
 from servha.resources.kind import Place, environment
 from servha.resources.ocf_answers import CANNOT_HERE, NOT_RUNNING, OK, said, state_of
 from servha.resources.ocf_metadata import Metadata
@@ -260,15 +260,10 @@ class Ocf:
         host = place.host
         env = self.environment_of(place, limit_s, probe=probe)
         if action in {"start", "validate-all"}:
-            made = await host.run(["install", "-d", "-m", "0755", RSCTMP], timeout_s=META_DATA_TIMEOUT_S)
+            made = await host.run(["install", "-d", "-m", "0755", RSCTMP], timeout_s=limit_s)
             if made.code != 0:
-                raise HostError(
-                    say(
-                        "the agents' directory {path} could not be made: {reason}",
-                        path=RSCTMP,
-                        reason=made.output.strip() or str(made.code),
-                    )
-                )
+                what = f"install -d {RSCTMP}"
+                raise HostError(said(what, action, made) if made.timed_out else how_it_went(what, made))
         if action == "start":
             group, output = (
                 host.cgroup_of(place.tree, place.resource),

@@ -31,7 +31,7 @@ PASSWORD = "a long enough password"
         pytest.param(
             ("resource", "create", "web/second", "ipv4", "address=192.0.2.101/24", "nic=eth9"),
             78,
-            ("second.nic", "eth9"),
+            ("second.settings.nic", "eth9"),
             id="unknown interface",
         ),
         pytest.param(
@@ -50,7 +50,7 @@ PASSWORD = "a long enough password"
         pytest.param(
             ("resource", "create", "web/second", "custom", "start_script=/tmp/open"),
             78,
-            ("second.start_script", "/tmp/open", "chmod go-w"),
+            ("second.settings.start_script", "/tmp/open", "chmod go-w"),
             id="script that anybody may write",
         ),
         pytest.param(

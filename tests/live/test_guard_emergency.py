@@ -51,7 +51,7 @@ class Tree:
         found = []
         if VIP in node.run("ip", "-4", "addr", "show", "dev", "pub0").stdout:
             found.append("address")
-        if "populated 1" in node.run("cat", f"{SCOPE}/cgroup.events").stdout:
+        if "populated 1" in node.run("cat", f"{SCOPE}/cgroup.events", check=False).stdout:
             found.append("processes")
         if MOUNT.replace(" ", "\\040") in node.run("cat", "/proc/self/mountinfo").stdout:
             found.append("file system")

@@ -21,4 +21,4 @@ def test_a_killed_application_is_left_alone_until_the_maintenance_is_over(cluste
     assert (app["state"], shown["tree"]["running_on"]) == ("stopped", "node1")
     cluster.servha(cluster.node2, "tree", "maintenance", "web", "off", "-y")
     cluster.await_new_application(cluster.node1, old)
-    assert cluster.witness.now("application") == frozenset({"node1"})
+    cluster.witness.await_holders("application", "node1")

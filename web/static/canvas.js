@@ -8,6 +8,7 @@ import { state, t } from "./words.js";
 const WIDTH = 168;
 const HEIGHT = 58;
 const LETTERS_MAX = 18;
+const KNOWN_MAX = 64;
 
 // Where every resource and every arrow goes: computed anew only when names or dependencies change.
 const known = new Map();
@@ -26,7 +27,7 @@ function placed(resources) {
     at: Object.fromEntries(resources.map((r) => [r.name, graph.node(r.name)])),
     arrows: graph.edges().map((edge) => graph.edge(edge).points),
   };
-  known.clear();
+  if (known.size >= KNOWN_MAX) known.clear();
   known.set(key, found);
   return found;
 }

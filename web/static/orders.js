@@ -7,10 +7,11 @@ import { picture } from "./live.js";
 import { order } from "./server.js";
 import { t } from "./words.js";
 
+const TOLD_MS = 15_000;
 const asked = signal(null); // {tree, verb, node}: what the dialog is about
 const busy = signal(false);
 const trouble = signal("");
-const told = signal({}); // tree -> what became of the last order
+const told = signal({}); // tree -> the number of the order that was given just now
 
 // The resources from the root to the leaves; what is in one round goes on at the same time.
 export function rounds(resources) {
@@ -55,7 +56,8 @@ export function OrderButtons({ tree }) {
 }
 
 export function OrderTold({ tree }) {
-  return html`<p role="status" class="hint">${told.value[tree.name] ?? ""}</p>`;
+  const number = told.value[tree.name];
+  return html`<p role="status" class="hint">${number ? t("order.given", { number }) : ""}</p>`;
 }
 
 function inTheWay(tree, node) {
@@ -67,7 +69,8 @@ async function give({ tree, verb, node }) {
   busy.value = true;
   try {
     const { number } = await order(tree, node ? { verb, node } : { verb });
-    told.value = { ...told.value, [tree]: t("order.given", { number }) };
+    told.value = { ...told.value, [tree]: number };
+    setTimeout(() => told.value[tree] === number && (told.value = { ...told.value, [tree]: 0 }), TOLD_MS);
     asked.value = null;
   } catch (error) {
     trouble.value = error.message;
@@ -83,6 +86,7 @@ export function Confirmation() {
     if (wanted && !dialog.current.open) dialog.current.showModal();
     if (!wanted && dialog.current.open) dialog.current.close();
   }, [wanted]);
+  useEffect(() => () => (asked.value = null), []); // another screen: nothing is asked any more
   const tree = wanted && picture.value.trees.find((one) => one.name === wanted.tree);
   const close = () => (asked.value = null);
   return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="confirm-title">

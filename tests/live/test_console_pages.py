@@ -10,8 +10,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from servha.lab.demo import PHRASE_FILE
+from servha.lab.lab import Lab
 from tests.live.chromium import WITHIN_MS, chromium, window
 from tests.live.cluster import READY_S, TREE, Cluster
+from tests.live.conftest import LabMaker
 
 PORT = 7700
 
@@ -26,8 +28,8 @@ def browser(cluster: Cluster, tmp_path: Path) -> Iterator[Browser]:
     cluster.node1.service("stop", "servwebd", within_s=READY_S)
 
 
-def address(cluster: Cluster) -> str:
-    return f"https://{cluster.node1.layout.address('public')}:{PORT}/"
+def address(lab: Lab) -> str:
+    return f"https://{lab.node1.layout.address('public')}:{PORT}/"
 
 
 @pytest.mark.timeout(240)
@@ -37,7 +39,7 @@ def test_an_administrator_logs_in_moves_a_tree_and_is_told_when_the_daemon_goes(
     phrase = cluster.node1.read(PHRASE_FILE).strip()
     opened = window(browser, language="zh-CN", dark=False, width=1280, height=720)
     page = opened.page
-    page.goto(address(cluster))
+    page.goto(address(cluster.lab))
     expect(page.locator("#address")).to_be_focused()
     assert opened.barriers() == []
     opened.log_in("not this one")
@@ -97,7 +99,7 @@ def test_every_screen_is_whole_on_a_phone_in_the_dark_and_speaks_the_other_langu
 ) -> None:
     opened = window(browser, language="en-US", dark=True, width=390, height=844)
     page = opened.page
-    page.goto(address(cluster))
+    page.goto(address(cluster.lab))
     opened.log_in(cluster.node1.read(PHRASE_FILE).strip())
     headings = {
         "overview": ("Cluster", "集群概览"),
@@ -120,3 +122,39 @@ def test_every_screen_is_whole_on_a_phone_in_the_dark_and_speaks_the_other_langu
     page.get_by_role("button", name="退出登录").press("Enter")
     expect(page.locator("#address")).to_be_focused()
     assert not opened.complaints
+
+
+@pytest.mark.timeout(240)
+def test_the_initial_password_leads_to_choosing_one_and_to_nothing_else(
+    make_lab: LabMaker, tmp_path: Path
+) -> None:
+    lab = make_lab(daemons=True)
+    node = lab.node1
+    node.service("start", "servhad", within_s=READY_S)
+    node.run(
+        *("servha", "cluster", "init", "--name=new", "--node=node1", "--link=private=priv0", "--profile=fast")
+    )
+    node.service("start", "servwebd", within_s=READY_S)
+    with chromium(lab.layout.namespace("client"), tmp_path) as browser:
+        opened = window(browser, language="zh-CN", dark=True, width=1280, height=720)
+        page = opened.page
+        page.goto(address(lab) + "#trees")
+        opened.log_in("1")
+        expect(page.locator("h1")).to_have_text("修改登录密码")
+        assert opened.barriers() == []
+        for old, chosen, again, said in (
+            ("1", "correct horse", "correct house", "两次输入的密码不一致"),
+            ("1", "1", "1", "新密码与初始密码相同"),
+            ("2", "correct horse", "correct horse", "密码错误"),
+            ("1", "correct horse", "correct horse", ""),
+        ):
+            for name, word in (("old", old), ("chosen", chosen), ("again", again)):
+                page.locator(f"#{name}").fill(word)
+            page.keyboard.press("Enter")
+            if said:
+                expect(page.get_by_role("alert")).to_contain_text(said)
+        expect(page.locator("h1")).to_have_text("资源树")
+        expect(page.get_by_text("还没有资源树")).to_be_visible()
+        page.reload()
+        expect(page.locator("h1")).to_have_text("资源树")
+        assert not opened.complaints

@@ -160,6 +160,7 @@ lay_out() {
     changed=yes
     "$python" -I "$here/lay_out.py" "$here/wheels" "$STAGE" --home "$PREFIX" --python "$python"
     cp "$here/VERSION" "$here/uninstall.sh" "$here/words.sh" "$here/LICENSE" "$here/sbom.cdx.json" "$STAGE"
+    cp -R "$here/web" "$STAGE/web"
     sum >"$STAGE/bundle"
     ln -s "$LOGS" "$STAGE/log"
     (cd "$here/root" && find . -type f | sed 's/^\.//' | sort) >"$STAGE/installed"

@@ -69,6 +69,8 @@ def test_installs_with_the_manuals_words_and_uninstalls_to_the_last_file(machine
         "恭喜你, ServHA安装完毕, 请尽情使用吧!\n=====\nstatus 0\n"
     )
     assert active(machine) == set(UNITS)
+    page = machine.run(["curl", "-sk", "--max-time", "20", "https://127.0.0.1:7700/"]).stdout
+    assert "importmap" in page, "the console shows its pages"
     assert machine.run(["servha", "--version"]).stdout == f"servha {NOW}\n"
     assert machine.run(["readlink", "/usr/share/servha/log"]).stdout == "/var/log/servha\n"
     assert "rm_clearup" in machine.run(["/usr/share/servha/op"], check=False).stderr

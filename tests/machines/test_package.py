@@ -31,6 +31,8 @@ def test_installs_upgrades_and_purges_to_the_last_file(new_rack: NewRack) -> Non
     key = machine.read("/etc/servha/cluster.key")
     guard = machine.unit("servha-guardd.service", "MainPID", "ActiveState")
     assert guard["ActiveState"] == "active"
+    page = machine.run(["curl", "-sk", "--max-time", "20", "https://127.0.0.1:7700/"]).stdout
+    assert "importmap" in page, "the console shows its pages"
 
     machine.run(["dpkg", "--force-unsafe-io", "--install", f"/tmp/{package(NEXT).name}"], timeout_s=120)
     assert machine.run(["servha", "--version"]).stdout == f"servha {NEXT}\n"

@@ -3,6 +3,7 @@
     install.sh uninstall.sh lay_out.py   what the administrator runs, and what unpacks the wheels
     VERSION ARCH SHA256SUMS sbom.cdx.json LICENSE
     wheels/                              ServHA and its libraries
+    web/                                 the console's pages
     root/                                files as they lie on the machine: units, users, manual pages, completions
     ansible/                             the collection, for a controller without internet
 """
@@ -36,6 +37,9 @@ def fill(root: Path, *, version: str, arch: str, epoch: int) -> Path:
     for name in ("install.sh", "uninstall.sh", "lay_out.py", "words.sh"):
         shutil.copy(root / "installer" / name, folder)
     shutil.copy(root / "LICENSE", folder)
+    (folder / "web").mkdir()
+    shutil.copy(root / "web/index.html", folder / "web")
+    shutil.copytree(root / "web/static", folder / "web/static")
     (folder / "VERSION").write_text(f"{version}\n", encoding="utf-8")
     (folder / "ARCH").write_text(f"{arch}\n", encoding="utf-8")
     units = folder / "root/usr/lib/systemd/system"

@@ -77,6 +77,7 @@ def _lay_out(bundle: Path, prefix: Path) -> None:
     lay_out.write_environment(prefix, shared, home=Path("/") / PREFIX, python=Path("/usr/bin/python3"))
     for name in ("VERSION", "words.sh", "sbom.cdx.json"):
         shutil.copy(bundle / name, prefix)
+    shutil.copytree(bundle / "web", prefix / "web")
     (prefix / "words.sh").chmod(0o644)
     (prefix / "log").symlink_to("/var/log/servha")
 

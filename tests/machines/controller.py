@@ -59,10 +59,13 @@ class Controller:
 
     def play(self, playbook: str, inventory: Mapping[str, Any], *options: str) -> Played:
         """Run a playbook of the collection."""
-        common = f"-o UserKnownHostsFile={self._folder}/known_hosts -o ControlMaster=no -o ConnectTimeout=5"
+        common = f"-o UserKnownHostsFile={self._folder}/known_hosts -o ConnectTimeout=5"
         connection = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self._key),
+            # Machines of all racks have the same addresses, and Ansible's sockets for kept connections lie in one
+            # folder by address: a play would go to another rack's machine. In the common arguments this comes too late.
+            "ansible_ssh_args": "-o ControlMaster=no -o ControlPath=none",
             "ansible_ssh_common_args": common,
             "ansible_ssh_pipelining": True,
             "ansible_python_interpreter": "/usr/bin/python3",

@@ -1,6 +1,7 @@
 """The administrator's computer on the rack's wires: Ansible over ssh, as in production.
 
-It sees the rack's network and nothing else. The key and what it knows of the machines are new for every rack.
+It sees the rack's network and nothing else. The key and what it knows of the machines are new for every rack. No
+connection is kept for a later call: two racks have the same addresses, and would be taken for each other.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Controller:
             + ["-i", str(file), str(CHECKOUT / f"ansible/playbooks/{playbook}.yml"), *options],
             cwd=CHECKOUT,
             env={**os.environ, "ANSIBLE_HOME": str(self._folder / "home"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2",
+                 "ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none",
                  "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -5,7 +5,8 @@
     wheels/                              ServHA and its libraries
     web/                                 the console's pages
     root/                                files as they lie on the machine: units, users, manual pages, completions
-    ansible/                             the collection, for a controller without internet
+    ansible/ examples/                   the collection and inventories, for a controller without internet:
+                                         ansible-galaxy collection install ./ansible
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def fill(root: Path, *, version: str, arch: str, epoch: int) -> Path:
     users = folder / "root/usr/lib/sysusers.d"
     users.mkdir(parents=True)
     shutil.copy(root / "installer/sysusers.conf", users / "servha.conf")
+    wheels.copy_known(root, folder, "ansible", "examples")
     _pages(root, folder)
     sbom.write((folder / "wheels").iterdir(), folder / "sbom.cdx.json", version=version, epoch=epoch)
     for path in folder.rglob("*"):

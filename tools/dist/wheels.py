@@ -38,17 +38,9 @@ def ours(root: Path, version: str, target: Path) -> Path:
 
     Made of what git knows, in a folder of its own: what lies about in the checkout is neither taken nor changed.
     """
-    listed = _run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "servha", "pyproject.toml", "README.md", "LICENSE"],
-        cwd=root,
-    )
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "tree"
-        for name in filter(None, listed.split("\0")):
-            if (root / name).is_file():
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(root / name, copy / name)
-                (copy / name).chmod(0o644)
+        copy_known(root, copy, "servha", "pyproject.toml", "README.md", "LICENSE")
         package = copy / "servha/__init__.py"
         text = package.read_text(encoding="utf-8")
         package.write_text(
@@ -58,6 +50,16 @@ def ours(root: Path, version: str, target: Path) -> Path:
         _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(made), str(copy))
         (wheel,) = made.glob("*.whl")
         return Path(shutil.copy(wheel, target))
+
+
+def copy_known(root: Path, target: Path, *names: str) -> None:
+    """Copy the files below these names that git knows, or would take."""
+    listed = _run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *names], cwd=root)
+    for name in filter(None, listed.split("\0")):
+        if (root / name).is_file() and not (root / name).is_symlink():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, target / name)
+            (target / name).chmod(0o644)
 
 
 def _fetch(lock: str, arch: str, target: Path) -> None:

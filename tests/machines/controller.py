@@ -82,7 +82,6 @@ class Controller:
             + ["-i", str(file), str(CHECKOUT / f"ansible/playbooks/{playbook}.yml"), *options],
             cwd=CHECKOUT,
             env={**os.environ, "ANSIBLE_HOME": str(self._folder / "home"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2",
-                 "ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPath=none",
                  "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -54,12 +54,21 @@ def test_a_drill_is_refused_until_the_standby_is_ready_and_tells_how_long_users_
     assert runs_on(two) == ["node2"]
     two.run(["/usr/share/servha/bin/servha", "node", "maintenance", "node1", "off", "-y"])
 
+    # A planned move, which is what a drill is unless something else is asked for.
+    played = controller.play("drill", whole, *drill, "-e", "drill_within_s=20")
+    assert played.status == 0, played.said
+    report = OUTAGE.search(as_told(played))
+    assert report is not None, played.said
+    assert (report[1], report[2]) == ("node2", "node1")
+    assert int(report[3]) < 10_000
+    assert runs_on(one) == ["node1"]
+
     # The power of a server is taken only by somebody who names the cluster.
     poweroff = (*drill, "-e", "drill_kind=poweroff")
     played = controller.play("drill", whole, *poweroff)
     assert played.status != 0
     assert "-e drill_confirm=clinic" in as_told(played), played.said
-    assert runs_on(two) == ["node2"]
+    assert runs_on(one) == ["node1"]
 
     # What is off answers nobody: a machine that has switched itself off still has its wires, which a server has not.
     with ThreadPoolExecutor(1) as beside:
@@ -73,12 +82,12 @@ def test_a_drill_is_refused_until_the_standby_is_ready_and_tells_how_long_users_
             "-e",
             "drill_within_s=90",
         )
-        wait_for(lambda: playing.done() or not two.is_on, within_s=WITHIN_S, what="node2 is off")
-        two.power_cut()
+        wait_for(lambda: playing.done() or not one.is_on, within_s=WITHIN_S, what="node1 is off")
+        one.power_cut()
         played = playing.result()
     assert played.status == 0, played.said
     report = OUTAGE.search(as_told(played))
     assert report is not None, played.said
-    assert (report[1], report[2]) == ("node2", "node1")
+    assert (report[1], report[2]) == ("node1", "node2")
     assert 100 <= int(report[3]) <= 30_000
-    assert runs_on(one) == ["node1"]
+    assert runs_on(two) == ["node2"]

@@ -3,9 +3,9 @@
 A test that needs root carries `@pytest.mark.root`, or its file has `pytestmark = pytest.mark.root`. Without
 root it is left out, and one line at the end says what was not run and how to run it.
 
-With two processes (`-n 2 --dist loadgroup`, as `make test` does) one plays everything with real nodes and machines,
-one after the other and first, and the other one the rest, behind it wherever both want the processor: real nodes
-mostly wait, but must not be kept waiting.
+With two processes (`-n 2 --dist loadgroup`, as `make test` does) one plays everything in labs, one after the other;
+the other one plays what only computes, behind the labs wherever both want the processor (they mostly wait, but must
+not be kept waiting), and at last everything with booted machines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("steady")
 
 _left_out: dict[str, int] = {}
-REAL = (Path(__file__).parent / "live", Path(__file__).parent / "machines")
+FIRST, LAST = (Path(__file__).parent / folder for folder in ("live", "machines"))
 BEHIND = 5
 """Niceness of what only computes."""
 
@@ -34,22 +34,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def is_real(item: pytest.Item) -> bool:
-    return any(item.path.is_relative_to(folder) for folder in REAL)
+def turn(item: pytest.Item) -> int:
+    """When it is played: labs, what only computes, machines."""
+    return 0 if item.path.is_relative_to(FIRST) else 2 if item.path.is_relative_to(LAST) else 1
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if hasattr(item.config, "workerinput") and os.geteuid() == 0:
-        os.setpriority(os.PRIO_PROCESS, 0, 0 if is_real(item) else BEHIND)
+        os.setpriority(os.PRIO_PROCESS, 0, BEHIND if turn(item) == 1 else 0)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: not is_real(item))
+        items.sort(key=turn)
         for item in items:
-            if is_real(item):
-                item.add_marker(pytest.mark.xdist_group("real"))
+            if turn(item) != 1:
+                item.add_marker(pytest.mark.xdist_group(("labs", "", "machines")[turn(item)]))
     if os.geteuid() == 0:
         return
     needing = [item for item in items if item.get_closest_marker("root")]

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 CACHE = Path("/var/cache/servha-machines")
+KEPT_NS = 7 * 24 * 3600 * 10**9
+"""A base that nobody has used for so long is removed; a younger one may be under machines of another checkout."""
 SUITE = "bookworm"
 PACKAGES = (
     "systemd",
@@ -41,8 +45,10 @@ def base() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not wanted.is_dir():
             for old in CACHE.glob("base-*"):
-                shutil.rmtree(old)
+                if time.time_ns() - old.stat().st_mtime_ns > KEPT_NS:
+                    shutil.rmtree(old)
             build(wanted)
+        os.utime(wanted)
     return wanted
 
 

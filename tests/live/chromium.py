@@ -53,7 +53,7 @@ class Window:
 
     def at(self, screen: str) -> None:
         """Go to a screen by its link and wait for it."""
-        link = self.page.locator(f"nav a[href='#{screen}']")
+        link = self.page.locator(f".top nav a[href='#{screen}']")
         link.focus()
         self.page.keyboard.press("Enter")
         expect(link).to_have_attribute("aria-current", "page")

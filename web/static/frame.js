@@ -26,12 +26,22 @@ function Counters() {
   </a></span>`;
 }
 
+// Where the other node's console is, as links: the browser alone may go there, this page may not ask there.
+function Elsewhere() {
+  const others = (picture.value?.nodes ?? []).filter((node) => node.name !== upstream.value.node && !node.us);
+  const addresses = others.flatMap((node) => node.links.map((link) => [node.name, link.address])).filter(([, ip]) => ip);
+  return addresses.map(([name, ip]) => {
+    const host = `${ip.includes(":") ? `[${ip}]` : ip}${location.port ? `:${location.port}` : ""}`;
+    return html` <a key=${ip} href="${location.protocol}//${host}/">${name} ${ip}</a>`;
+  });
+}
+
 function Banner() {
   const { state, text, look } = upstream.value;
   if (state === "up") return html`<div role="status"></div>`;
   const old = picture.value && state !== "other-node" ? t("connection.old", { time: duration(agedS(0)) }) : "";
   const words = text || t(`connection.${state}`);
-  return html`<div role="status" class="banner ${state}">${words} ${old} ${look ? t("connection.look") : ""}</div>`;
+  return html`<div role="status" class="banner ${state}">${words} ${old} ${look && html`${t("connection.look")} <${Elsewhere} />`}</div>`;
 }
 
 export function Frame({ children }) {

@@ -6,8 +6,11 @@ import { language } from "./words.js";
 
 const RETRY_MS = 1500;
 const ENTRIES_MAX = 1000;
-const SILENT_MS = 40_000; // servwebd says something at least every 15 s
-const MISSED_MAX = 2; // a restart of servwebd takes about so many attempts; then the reader is told to look
+// A node without power ends no connection, it only falls silent. While a node is up its picture comes every 3 s; while
+// none is, nothing comes that a page can see, and the stream is opened anew now and then.
+const SILENT_MS = { up: 10_000, "other-node": 10_000, opening: 10_000 };
+const SILENT_OTHERWISE_MS = 40_000;
+const MISSED_MAX = 1; // a restart of servwebd is over by then; after that the reader is shown the way to the other node
 
 export const picture = signal(null);
 export const pictureAtMs = signal(0);
@@ -81,13 +84,16 @@ async function broken() {
     missed = 0;
     if (session.value === null) return ended();
     upstream.value = { state: "opening", text: "" };
+    waiting = setTimeout(open, RETRY_MS);
   } catch {
+    if (!session.value) return; // logged out meanwhile
     missed += 1;
     upstream.value = { state: "console-gone", text: "", look: missed > MISSED_MAX };
+    waiting = setTimeout(broken, RETRY_MS); // a stream to a dead node would hang: asked until it answers
   }
-  waiting = setTimeout(open, RETRY_MS);
 }
 
 setInterval(() => {
-  if (source && pictureAtMs.value && Date.now() - heardMs > SILENT_MS) void broken();
-}, 5000);
+  const silent = SILENT_MS[upstream.value.state] ?? SILENT_OTHERWISE_MS;
+  if (source && Date.now() - heardMs > silent) void broken();
+}, 2000);

@@ -16,6 +16,9 @@ export class Refused extends Error {
   }
 }
 
+const LOOK_MS = 6_000;
+const CHANGE_MS = 40_000; // longer than servwebd waits for servhad
+
 export async function ask(method, path, body) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -26,6 +29,7 @@ export async function ask(method, path, body) {
     response = await fetch(`/api/v1${path}${separator}lang=${language.value}`, {
       method,
       headers,
+      signal: AbortSignal.timeout(method === "GET" ? LOOK_MS : CHANGE_MS),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     told = await response.json();

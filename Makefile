@@ -28,7 +28,7 @@ format: venv ## rewrite the layout of the code
 test: ## every test that this machine can run
 	@tools/setup.sh test
 	@tools/check.sh code
-	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadscope $(ARGS)
 
 bench: ## timings, as ratios against a peer (root)
 	@tools/setup.sh bench

@@ -3,18 +3,20 @@
 A test that needs root carries `@pytest.mark.root`, or its file has `pytestmark = pytest.mark.root`. Without
 root it is left out, and one line at the end says what was not run and how to run it.
 
-With two processes (`-n 2 --dist loadgroup`, as `make test` does) one plays everything in labs, one after the other;
-the other one plays what only computes, behind the labs wherever both want the processor (they mostly wait, but must
-not be kept waiting), and at last everything with booted machines.
+With two processes (`-n 2 --dist loadscope`, as `make test` does) one plays everything in labs, one after the other; the
+other one everything with booted machines, and then what only computes, behind the labs wherever both want the
+processor: they mostly wait, but must not be kept waiting.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # How long an example takes says how busy the machine is; what must be quick is measured in bench/.
 hypothesis.settings.register_profile(
@@ -23,7 +25,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("steady")
 
 _left_out: dict[str, int] = {}
-FIRST, LAST = (Path(__file__).parent / folder for folder in ("live", "machines"))
+REAL = ("tests/live", "tests/machines")
 BEHIND = 5
 """Niceness of what only computes."""
 
@@ -34,23 +36,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def turn(item: pytest.Item) -> int:
-    """When it is played: labs, what only computes, machines."""
-    return 0 if item.path.is_relative_to(FIRST) else 2 if item.path.is_relative_to(LAST) else 1
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if hasattr(item.config, "workerinput") and os.geteuid() == 0:
-        os.setpriority(os.PRIO_PROCESS, 0, BEHIND if turn(item) == 1 else 0)
+        os.setpriority(os.PRIO_PROCESS, 0, 0 if item.nodeid.startswith(REAL) else BEHIND)
+
+
+class ByTurn(LoadScopeScheduling):
+    """Deals out all labs as one piece, all machines as another, and everything else test by test."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = "/".join(nodeid.split("/", 2)[:2])
+        return folder if folder in REAL else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByTurn:
+    return ByTurn(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if hasattr(config, "workerinput"):
-        items.sort(key=turn)
-        for item in items:
-            if turn(item) != 1:
-                item.add_marker(pytest.mark.xdist_group(("labs", "", "machines")[turn(item)]))
     if os.geteuid() == 0:
         return
     needing = [item for item in items if item.get_closest_marker("root")]

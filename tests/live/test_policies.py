@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from servha.lab.node import Node
-from tests.live.cluster import READY_S, TREE, Cluster
+from tests.live.cluster import READY_S, TREE, Cluster, now_s
 from tests.live.wait import eventually
 
 START_FAILS = "echo the licence has run out >&2; exit 1"
@@ -98,3 +98,42 @@ def test_start_failure_stay_leaves_it_where_it_failed(own_cluster: Cluster) -> N
     cluster.node1.run("sh", "-c", "cat > /opt/demo/start", feed=start)
     cluster.servha(cluster.node1, "tree", "start", TREE)
     cluster.await_running_on(cluster.node1)
+
+
+def runs_nowhere(cluster: Cluster) -> bool:
+    return not cluster.witness.now("address") and not cluster.witness.now("application")
+
+
+def test_one_bounce_and_then_it_waits_for_an_order_as_it_does_when_an_order_fails(
+    own_cluster: Cluster,
+) -> None:
+    cluster = own_cluster
+    one, two = cluster.lab.nodes
+    cluster.servha(one, "resource", "edit", f"{TREE}/app", "--abnormal-stops", "0", "--yes")
+    cluster.await_generation(two, cluster.picture(one).generation)
+    start = two.read("/opt/demo/start")
+    for node in cluster.lab.nodes:
+        cluster.script(node, "start", f"[ $SERVHA_NODE != node2 ] || {{ {START_FAILS}; }}\n{start}")
+
+    # Worn out on node1 it moves; node2 cannot start it; it does not come back to where it has just failed.
+    cluster.kill_application(one)
+    cluster.await_told(two, rf"^{TREE}/app .*the licence has run out")
+    for node in cluster.lab.nodes:
+        cluster.await_alarm(node, f"{TREE} runs nowhere")
+    quiet_s = now_s()
+    assert cluster.is_steady(for_s=2.0, holds=lambda: runs_nowhere(cluster))
+    for node in cluster.lab.nodes:
+        assert cluster.told(node, rf"^{TREE} .*starting", since_s=quiet_s) is None
+        assert "an order to start it would try again" in cluster.why(node)
+    cluster.servha(one, "tree", "start", TREE)
+    cluster.await_running_on(one)
+
+    # A move that an administrator ordered fails at its target: nothing is tried elsewhere without another order.
+    said = cluster.refused(one, "tree", "move", TREE, "node2", status=1)
+    assert "the licence has run out" in said
+    assert cluster.is_steady(for_s=2.0, holds=lambda: runs_nowhere(cluster))
+    for node in cluster.lab.nodes:
+        node.run("sh", "-c", "cat > /opt/demo/start", feed=start)
+    cluster.servha(one, "tree", "release", TREE)
+    cluster.servha(one, "tree", "start", TREE)
+    cluster.await_running_on(one)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bottle import HTTPResponse, request
+from bottle import HTTPError, HTTPResponse, request
 
 from servha.core.words import Text, as_dict, say
 from servha.language import LANGUAGES, spoken
@@ -82,3 +82,22 @@ def of_error(error: Refusal | NotRunning | LateAnswer) -> HTTPResponse:
 def not_logged_in() -> HTTPResponse:
     """Return the response for somebody without a session, or whose session is over."""
     return refusal(Code.NOT_PERMITTED, say("log in first: there is no session, or it is over"), NO_SESSION)
+
+
+def body() -> dict[str, Any]:
+    """Return what the request carries. Raises `Refusal` (usage) when it is no JSON object."""
+    try:
+        asked = request.json
+    except (HTTPError, ValueError):
+        asked = None
+    if not isinstance(asked, dict):
+        raise Refusal(Code.USAGE, say("the request must be a JSON object"))
+    return asked
+
+
+def asked_word(asked: dict[str, Any], name: str) -> str:
+    """Return the text called `name`, empty when missing. Raises `Refusal` (usage) when it is something else."""
+    value = asked.get(name, "")
+    if not isinstance(value, str):
+        raise Refusal(Code.USAGE, say("{name} must be text", name=name))
+    return value

@@ -15,8 +15,17 @@ from typing import Any, Final
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, static_file
 
-from servha.console import page
-from servha.console.answers import answer, encoded, language, not_logged_in, of_error, refusal
+from servha.console import editing, page
+from servha.console.answers import (
+    answer,
+    asked_word,
+    body,
+    encoded,
+    language,
+    not_logged_in,
+    of_error,
+    refusal,
+)
 from servha.console.asking import ask, log_in
 from servha.console.gate import COOKIE, Gate
 from servha.console.live import Feeds
@@ -69,6 +78,8 @@ class Console:
             ("GET", "/static/<path:path>", self._static),
         ):
             app.route(path, method, self._passed(handler))
+        for method, path, handler in editing.ROUTES:
+            app.route(path, method, self._passed(self._known(handler)))
         app.default_error_handler = _library_error
 
     # --- around every request -----------------------------------------------------------------------------------
@@ -112,13 +123,13 @@ class Console:
         against = self._gate.against_origin(None)
         if against is not None:
             return against
-        asked = _body()
-        place = self._place(_word(asked, "address"))
+        asked = body()
+        place = self._place(asked_word(asked, "address"))
         browser = str(request.environ.get("REMOTE_ADDR", ""))
         if not self._dials.acquire(blocking=False):
             raise Refusal(Code.TRY_AGAIN, say("others are logging in just now: try again in a few seconds"))
         try:
-            shown = log_in(place, _word(asked, "password"), browser)
+            shown = log_in(place, asked_word(asked, "password"), browser)
         finally:
             self._dials.release()
         word = self.sessions.open(
@@ -149,10 +160,10 @@ class Console:
         return made
 
     def _choose_password(self, session: Session) -> Any:
-        asked = _body()
-        new = _word(asked, "new")
+        asked = body()
+        new = asked_word(asked, "new")
         log_in(
-            session.place, _word(asked, "old"), session.browser
+            session.place, asked_word(asked, "old"), session.browser
         )  # whoever sits there must know the old one
         made = ask(session, "cluster.password", password=new)
         # Every ticket given for the old password is void now; this browser has just proved that it knows the new one.
@@ -196,7 +207,7 @@ class Console:
         )
 
     def _order(self, session: Session, tree: str) -> Any:
-        asked = _body()
+        asked = body()
         known = ("verb", "node", "forced", "peer_is_off")
         return ask(session, "order", tree=tree, **{name: asked[name] for name in known if name in asked})
 
@@ -235,18 +246,18 @@ class Console:
 
     def _index(self) -> HTTPResponse:
         try:
-            body = (self._web / "index.html").read_bytes()
+            index = (self._web / "index.html").read_bytes()
         except OSError:
             text = say(
                 "the console's pages are missing from {path}: install ServHA again", path=str(self._web)
             )
             return refusal(Code.FAILED, text, 500)
         return HTTPResponse(
-            body=body,
+            body=index,
             headers={
                 "Content-Type": "text/html; charset=utf-8",
                 "Cache-Control": page.NO_CACHE,
-                "Content-Security-Policy": page.policy(body),
+                "Content-Security-Policy": page.policy(index),
             },
         )
 
@@ -254,23 +265,6 @@ class Console:
         found = static_file(path, root=str(self._web / "static"))
         found.set_header("Cache-Control", page.NO_CACHE)
         return found
-
-
-def _body() -> dict[str, Any]:
-    try:
-        asked = request.json
-    except (HTTPError, ValueError):
-        asked = None
-    if not isinstance(asked, dict):
-        raise Refusal(Code.USAGE, say("the request must be a JSON object"))
-    return asked
-
-
-def _word(asked: dict[str, Any], name: str) -> str:
-    value = asked.get(name, "")
-    if not isinstance(value, str):
-        raise Refusal(Code.USAGE, say("{name} must be text", name=name))
-    return value
 
 
 def _number(name: str, otherwise: int) -> int:

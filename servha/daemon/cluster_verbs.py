@@ -22,6 +22,7 @@ from servha.daemon.arguments import needed_word, number, part, yes
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import Caller
 from servha.daemon.configuration import Configuration
+from servha.daemon.editing import EditingDesk
 from servha.daemon.first_node import FirstNode, chosen_password
 from servha.daemon.follow import Alarms, Follower
 from servha.daemon.identity import Identity
@@ -62,6 +63,7 @@ class ClusterDesk:
         self.follower = Follower(
             self.configuration, us=us, peer=self.channel, alarms=outlets.alarms, note=note
         )
+        self.editing = EditingDesk(self.configuration, self.replicator)
         self.first_node = FirstNode(
             self.configuration,
             identity=self.identity,
@@ -123,6 +125,7 @@ class ClusterDesk:
             "cluster.adopt": for_administrators(self._adopt),
             "config.get": for_administrators(self._get),
             "config.replace": for_administrators(self._replace),
+            **self.editing.verbs(),
             "join": for_strangers(self.admission.join),
             "peer.hello": for_the_peer(self._hello),
             "peer.config": for_the_peer(self.follower.peer_config),

@@ -77,6 +77,10 @@ class Shelf:
         found = self._store.staged()
         return Version.of(found) if found is not None else None
 
+    def earlier(self, generation: int) -> Document | None:
+        """Return a generation that was in force before; None when it is no longer kept."""
+        return self._store.earlier(generation)
+
     def read(self, data: Mapping[str, Json]) -> tuple[Version | None, Sequence[Problem]]:
         """Check `data` completely; return it as a version, or everything that is wrong with it."""
         document, problems = parse(data)

@@ -30,11 +30,21 @@ def test_the_page_may_run_nothing_but_its_own_files_and_the_import_map(alone: Br
 def test_without_a_session_nothing_is_told_and_the_next_step_is(alone: Browser) -> None:
     browser = Browser(alone.port)
     assert browser.ask("GET", "/api/v1/session")[1] == {"session": None}
-    for path in ("/api/v1/status", "/api/v1/journal", "/api/v1/stream", "/metrics"):
+    for path in (
+        "/api/v1/status",
+        "/api/v1/journal",
+        "/api/v1/stream",
+        "/api/v1/config",
+        "/api/v1/kinds",
+        "/metrics",
+    ):
         status, told, _ = browser.ask("GET", path)
         assert (status, told["error"]["code"]) == (401, "not-permitted"), path
     status, told, _ = browser.ask("POST", "/api/v1/trees/web/order", {"verb": "stop"})
     assert status == 401
+    assert browser.ask("PUT", "/api/v1/config", {"document": {}, "base_generation": 1})[0] == 401
+    assert browser.ask("POST", "/api/v1/maintenance", {"scope": "tree", "name": "web"})[0] == 401
+    assert browser.ask("DELETE", "/api/v1/maintenance/resource/web/app")[0] == 401
 
 
 def test_a_login_without_servhad_says_so_in_the_readers_language(alone: Browser) -> None:

@@ -20,6 +20,7 @@ from servha.daemon.arguments import part, word
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import Caller, DoorKind, Right
 from servha.daemon.configuration import Configuration
+from servha.daemon.editing import EditingDesk
 from servha.daemon.first_node import FirstNode, chosen_password
 from servha.daemon.follow import Follower
 from servha.daemon.identity import Identity
@@ -241,6 +242,7 @@ class Node:
             "cluster.join": for_administrators(join),
             "cluster.invite": for_administrators(invite),
             "cluster.password": for_choosers(password),
+            **EditingDesk(self.configuration, self.replicator).verbs(),
             "echo": for_administrators(echo),
             "join": for_strangers(self.admission.join),
             "peer.hello": for_the_peer(hello),

@@ -1,6 +1,7 @@
 // The cluster on one screen: problems first, then nodes and their heartbeats, arbitration and what it guarantees.
 import { html } from "./html.js";
 import { agedS, picture } from "./live.js";
+import { MaintenanceButton, MaintenanceDialog, MaintenanceLines } from "./maintenance.js";
 import { State } from "./moods.js";
 import { duration } from "./times.js";
 import { NodeChips } from "./trees-chips.js";
@@ -30,7 +31,8 @@ function Nodes() {
       <tbody>
         ${picture.value.nodes.map(
           (node) => html`<tr key=${node.name}>
-            <th scope="row">${node.name}${node.us ? html` <span class="hint">${t("node.us")}</span>` : ""}</th>
+            <th scope="row">${node.name}${node.us ? html` <span class="hint">${t("node.us")}</span>` : ""}
+              <div><${MaintenanceButton} scope="node" name=${node.name} /></div></th>
             <td><${State} group="health" name=${node.health} /><div class="hint">${node.us ? "" : node.health_because.text}</div></td>
             <td>${node.standing ? html`<${State} group="standing" name=${node.standing} />` : "-"}</td>
             <td><ul class="plain">${node.links.map((link) => html`<${Link} key=${link.name} link=${link} />`)}</ul></td>
@@ -93,5 +95,6 @@ export function Overview() {
     ${part("problems", Problems)} ${part("trees", Applications)} ${part("nodes", Nodes)} ${part("arbitration", Arbitration)}
     ${maintenance.length > 0 &&
     html`<section class="card"><h2>${t("overview.maintenance")}</h2>
-      <ul>${maintenance.map((m) => html`<li>${t("maintenance.line", { ...m, time: duration(m.since_s) })}</li>`)}</ul></section>`}`;
+      <${MaintenanceLines} of=${() => true} /></section>`}
+    <${MaintenanceDialog} />`;
 }

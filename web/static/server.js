@@ -68,3 +68,8 @@ export async function choosePassword(old, chosen) {
 }
 
 export const order = (tree, body) => ask("POST", `/trees/${encodeURIComponent(tree)}/order`, body);
+
+export const beginMaintenance = (body) => ask("POST", "/maintenance", body);
+
+export const endMaintenance = (scope, name) =>
+  ask("DELETE", `/maintenance/${scope}/${name.split("/").map(encodeURIComponent).join("/")}`, {});

@@ -4,6 +4,7 @@ import { html } from "./html.js";
 import { Canvas } from "./canvas.js";
 import { about } from "./frame.js";
 import { agedS, picture } from "./live.js";
+import { MaintenanceButton, MaintenanceDialog, MaintenanceLines } from "./maintenance.js";
 import { State } from "./moods.js";
 import { Confirmation, OrderButtons, OrderTold } from "./orders.js";
 import { duration } from "./times.js";
@@ -66,8 +67,9 @@ function Tree({ tree }) {
   return html`<article class="card" id="tree-${tree.name}" aria-labelledby="tree-name-${tree.name}">
     <header class="row between wrap">
       <h2 id="tree-name-${tree.name}">${tree.name}${tree.running_on ? ` [${tree.running_on}]` : ""}</h2>
-      <${OrderButtons} tree=${tree} />
+      <div class="row wrap"><${OrderButtons} tree=${tree} /><${MaintenanceButton} scope="tree" name=${tree.name} /></div>
     </header>
+    <${MaintenanceLines} of=${(m) => m.what.split("/")[0] === tree.name} />
     <${OrderTold} tree=${tree} />
     <${Progress} tree=${tree} />
     <h3>${t("tree.hosts")}</h3>
@@ -89,5 +91,5 @@ export function Trees() {
       ${trees.map((tree) => html`<a key=${tree.name} href="#trees/${encodeURIComponent(tree.name)}" aria-current=${about.value === tree.name ? "true" : undefined}>${tree.name}</a>`)}
     </nav>`}
     ${wanted.length ? wanted.map((tree) => html`<${Tree} key=${tree.name} tree=${tree} />`) : html`<p>${t("tree.none")}</p>`}
-    <${Confirmation} />`;
+    <${Confirmation} /><${MaintenanceDialog} />`;
 }

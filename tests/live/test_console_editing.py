@@ -104,3 +104,58 @@ def test_a_tree_is_put_in_maintenance_and_taken_out_by_keyboard(
         expect(page.locator(".maintained")).to_have_count(0)
         cluster.await_no_alarm(cluster.node2)
         assert not opened.complaints
+
+
+@pytest.mark.timeout(240)
+def test_a_dependency_is_planned_kept_from_a_race_changed_and_undone_by_keyboard(
+    cluster: Cluster, phrase: str, tmp_path: Path
+) -> None:
+    host = cluster.node1.layout.address("public")
+    other = Browser(PORT, host=host, namespace=cluster.lab.layout.namespace("client"))
+    other.log_in(phrase)
+
+    def after_of_app() -> object:
+        document = other.ask("GET", "/api/v1/config")[1]["document"]
+        tree = next(tree for tree in document["trees"] if tree["name"] == TREE)
+        return next(resource for resource in tree["resources"] if resource["name"] == "app")["after"]
+
+    with chromium(cluster.lab.layout.namespace("client"), tmp_path) as browser:
+        opened = window(browser, language="en-US", dark=True, width=390, height=844)
+        page = opened.page
+        page.goto(f"https://{host}:{PORT}/")
+        opened.log_in(phrase)
+        opened.at("trees")
+        page.get_by_role("button", name=f"Dependencies of tree {TREE}").press("Enter")
+        dialog = page.get_by_role("dialog")
+        resource = dialog.get_by_label("Resource")
+        resource.select_option("vip")
+        dialog.get_by_role("checkbox", name="app").press("Space")
+        expect(dialog.get_by_role("alert")).not_to_be_empty()  # a circle: servhad names it
+        assert opened.barriers() == []
+        dialog.get_by_role("checkbox", name="app").press("Space")
+        resource.select_option("app")
+        dialog.get_by_role("checkbox", name="vip").press("Space")
+        expect(dialog.locator(".plan li")).to_have_count(1)
+        assert opened.barriers() == []
+        page.screenshot(path=tmp_path / "dependencies-phone.png")
+
+        seen = other.ask("GET", "/api/v1/config")[1]
+        theirs = {
+            "document": described(seen["document"], "by the other"),
+            "base_generation": seen["generation"],
+        }
+        assert other.ask("PUT", "/api/v1/config", theirs)[0] == 200
+        dialog.get_by_role("button", name="Apply").press("Enter")
+        expect(dialog.get_by_role("alert")).to_contain_text("by the other")
+        expect(dialog.get_by_role("checkbox", name="vip")).not_to_be_checked()
+        assert after_of_app() == ["vip"]
+        dialog.get_by_role("button", name="Plan it again").press("Enter")
+        expect(dialog.locator(".plan li")).to_have_count(1)
+        dialog.get_by_role("button", name="Apply").press("Enter")
+        expect(dialog.get_by_role("button", name="Undo")).to_be_visible()
+        assert after_of_app() == []
+        dialog.get_by_role("button", name="Undo").press("Enter")
+        expect(dialog).to_have_count(0)
+        assert after_of_app() == ["vip"]
+        assert other.ask("GET", "/api/v1/config")[1]["document"]["nodes"][0]["description"] == "by the other"
+        assert not opened.complaints

@@ -73,3 +73,7 @@ export const beginMaintenance = (body) => ask("POST", "/maintenance", body);
 
 export const endMaintenance = (scope, name) =>
   ask("DELETE", `/maintenance/${scope}/${name.split("/").map(encodeURIComponent).join("/")}`, {});
+
+export const configuration = () => ask("GET", "/config");
+
+export const changeConfiguration = (body) => ask("PUT", "/config", body);

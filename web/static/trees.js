@@ -2,6 +2,7 @@
 // in the way of a takeover, and the orders that may be given. It decides nothing: every reason is servhad's.
 import { html } from "./html.js";
 import { Canvas } from "./canvas.js";
+import { DependencyButton, DependencyDialog } from "./dependencies.js";
 import { about } from "./frame.js";
 import { agedS, picture } from "./live.js";
 import { MaintenanceButton, MaintenanceDialog, MaintenanceLines } from "./maintenance.js";
@@ -67,7 +68,8 @@ function Tree({ tree }) {
   return html`<article class="card" id="tree-${tree.name}" aria-labelledby="tree-name-${tree.name}">
     <header class="row between wrap">
       <h2 id="tree-name-${tree.name}">${tree.name}${tree.running_on ? ` [${tree.running_on}]` : ""}</h2>
-      <div class="row wrap"><${OrderButtons} tree=${tree} /><${MaintenanceButton} scope="tree" name=${tree.name} /></div>
+      <div class="row wrap"><${OrderButtons} tree=${tree} />
+        <${MaintenanceButton} scope="tree" name=${tree.name} /><${DependencyButton} tree=${tree} /></div>
     </header>
     <${MaintenanceLines} of=${(m) => m.what.split("/")[0] === tree.name} />
     <${OrderTold} tree=${tree} />
@@ -91,5 +93,5 @@ export function Trees() {
       ${trees.map((tree) => html`<a key=${tree.name} href="#trees/${encodeURIComponent(tree.name)}" aria-current=${about.value === tree.name ? "true" : undefined}>${tree.name}</a>`)}
     </nav>`}
     ${wanted.length ? wanted.map((tree) => html`<${Tree} key=${tree.name} tree=${tree} />`) : html`<p>${t("tree.none")}</p>`}
-    <${Confirmation} /><${MaintenanceDialog} />`;
+    <${Confirmation} /><${MaintenanceDialog} /><${DependencyDialog} />`;
 }

@@ -29,6 +29,24 @@ PACKAGES = (
     "procps",
     "e2fsprogs",
     "curl",
+    # what the roles of the collection look for, or set up
+    "net-tools",
+    "parted",
+    "fdisk",
+    "nftables",
+    "iptables",
+    "ufw",
+    "firewalld",
+)
+BROUGHT = "psmisc"
+"""A package that is not installed: it lies in a repository on the machine's own disk, for the role that installs."""
+REPOSITORY = "/srv/repository"
+HOOKS = (
+    # Debian starts a firewall at boot as soon as it is installed.
+    'systemctl --root="$1" --quiet disable firewalld ufw nftables',
+    f'mkdir -p "$1{REPOSITORY}" && chroot "$1" sh -c "cd {REPOSITORY} && apt-get -qq download {BROUGHT}"',
+    f"cd \"$1{REPOSITORY}\" && file=$(ls {BROUGHT}_*.deb) && {{ dpkg-deb -f $file; echo Filename: ./$file;"
+    " echo Size: $(stat -c %s $file); echo SHA256: $(sha256sum <$file | cut -d' ' -f1); } >Packages",
 )
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 # What the builder copies from the machine it runs on. /etc/machine-id stays, empty as it is: without it systemd
@@ -39,7 +57,7 @@ NOT_TO_BE_SHARED = ("etc/hostname", "etc/resolv.conf")
 def base() -> Path:
     """The folder of the base system; builds it when there is none for this recipe."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    recipe = repr((SUITE, PACKAGES, LEFT_OUT, NOT_TO_BE_SHARED))
+    recipe = repr((SUITE, PACKAGES, LEFT_OUT, NOT_TO_BE_SHARED, HOOKS))
     wanted = CACHE / f"base-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -56,6 +74,7 @@ def build(folder: Path) -> None:
     """Build beside the final place and rename at the end: half a system never looks like a whole one."""
     unfinished = folder.with_name(f"base-unfinished-{folder.name.removeprefix('base-')}")
     options = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+    options += [f"--customize-hook={hook}" for hook in HOOKS]
     made = subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *options, SUITE]
         + [str(unfinished)],

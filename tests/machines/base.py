@@ -26,6 +26,7 @@ PACKAGES = (
     "openssh-server",
     "iputils-ping",
     "python3",
+    "python3-apt",
     "procps",
     "e2fsprogs",
     "curl",
@@ -45,8 +46,10 @@ HOOKS = (
     # Debian starts a firewall at boot as soon as it is installed.
     'systemctl --root="$1" --quiet disable firewalld ufw nftables',
     f'mkdir -p "$1{REPOSITORY}" && chroot "$1" sh -c "cd {REPOSITORY} && apt-get -qq download {BROUGHT}"',
-    f"cd \"$1{REPOSITORY}\" && file=$(ls {BROUGHT}_*.deb) && {{ dpkg-deb -f $file; echo Filename: ./$file;"
-    " echo Size: $(stat -c %s $file); echo SHA256: $(sha256sum <$file | cut -d' ' -f1); } >Packages",
+    (
+        f'cd "$1{REPOSITORY}" && file=$(ls {BROUGHT}_*.deb) && {{ dpkg-deb -f $file; echo Filename: ./$file;'
+        " echo Size: $(stat -c %s $file); echo SHA256: $(sha256sum <$file | cut -d' ' -f1); } >Packages"
+    ),
 )
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 # What the builder copies from the machine it runs on. /etc/machine-id stays, empty as it is: without it systemd

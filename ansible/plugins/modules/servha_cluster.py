@@ -8,7 +8,8 @@ module: servha_cluster
 short_description: A node is in its ServHA cluster
 description:
   - On the first node, makes the cluster; on the other one, joins it. A node that is in that cluster already stays.
-  - On the first node, also keeps reference addresses and the policy of arbitration as declared.
+  - On the first node, also keeps reference addresses, the quorum disk and the policy of arbitration as declared. A
+    quorum disk is made this cluster's before it is put in force; servhad refuses one that carries anything else.
   - A node that is in another cluster is refused; C(servha cluster wipe) takes it out.
 version_added: "0.1.0"
 author:
@@ -44,6 +45,10 @@ options:
     description: The cluster's password, with which nodes join and people log in.
     type: str
     required: true
+  code:
+    description: Code from C(servha cluster invite) on the first node, with which this one joins without a password.
+    type: str
+    default: ""
   profile:
     description: Heartbeat figures of a new cluster.
     type: str
@@ -99,11 +104,11 @@ def link_words(links):
 
 
 def init(command, params):
-    """Make the cluster."""
+    """Make the cluster; a quorum disk comes afterwards, for its label carries the cluster's number."""
     words = ["--name", params["name"], "--node", params["node"], "--profile", params["profile"]]
-    words += ["--arbitration", params["arbitration"], *("--reference=" + one for one in params["references"])]
-    if params["quorum_disk"]:
-        words += ["--quorum-disk", params["quorum_disk"]]
+    if not params["quorum_disk"]:
+        words += ["--arbitration", params["arbitration"]]
+    words += ["--reference=" + one for one in params["references"]]
     command.must(
         "cluster",
         "init",
@@ -117,7 +122,19 @@ def init(command, params):
 def join(command, params):
     """Join the cluster of the first node."""
     words = [params["first_address"], "--node", params["node"], *link_words(params["links"])]
-    command.must("cluster", "join", *words, "--password-file=-", data=params["password"] + "\n")
+    if params["code"]:
+        command.must("cluster", "join", *words, "--code", params["code"])
+    else:
+        command.must("cluster", "join", *words, "--password-file=-", data=params["password"] + "\n")
+
+
+def keep(command, document, declared):
+    """Put the declared section in force, with the quorum disk labelled before."""
+    disk = declared.get("quorum_disk", "")
+    if disk and disk != document["cluster"].get("quorum_disk", ""):
+        command.must("quorum", "label", disk, "--yes")
+    document["cluster"] = {**document["cluster"], **declared}
+    command.put(document)
 
 
 def main():
@@ -129,6 +146,7 @@ def main():
             "first_address": {"type": "str", "default": ""},
             "links": {"type": "list", "elements": "dict", "required": True},
             "password": {"type": "str", "required": True, "no_log": True},
+            "code": {"type": "str", "default": "", "no_log": True},
             "profile": {"type": "str", "choices": ["manual", "fast"], "default": "manual"},
             "arbitration": {
                 "type": "str",
@@ -143,7 +161,12 @@ def main():
     command, params = Command(module), module.params
     document = command.document()
     before = dict((document or {}).get("cluster", {}))
-    declared = {"name": params["name"], "policy": params["arbitration"], "references": params["references"]}
+    declared = {
+        "name": params["name"],
+        "policy": params["arbitration"],
+        "references": params["references"],
+        "quorum_disk": params["quorum_disk"],
+    }
     if document is not None and before["name"] != params["name"]:
         module.fail_json(
             msg="this node is in cluster {known}, not in {name}: `servha cluster wipe` takes it out".format(
@@ -153,12 +176,18 @@ def main():
     if document is None:
         changed = True
         if not module.check_mode:
-            join(command, params) if params["first_address"] else init(command, params)
+            if params["first_address"]:
+                join(command, params)
+            else:
+                init(command, params)
+                if params["quorum_disk"]:
+                    keep(command, command.document(), declared)
     else:
-        wanted = {**before, **declared}
-        changed = wanted != before and not params["first_address"]
-        if changed:
-            document["cluster"] = wanted
+        changed = {**before, **declared} != before and not params["first_address"]
+        if changed and not module.check_mode:
+            keep(command, document, declared)
+        elif changed:
+            document["cluster"] = {**before, **declared}
             command.put(document)
     after = {**before, **declared}
     if changed and not module.check_mode:

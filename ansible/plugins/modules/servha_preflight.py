@@ -9,7 +9,7 @@ short_description: Judge two servers before ServHA is set up on them
 description:
   - Compares the answers of M(servha.cluster.servha_survey) with each other and with what the inventory declares.
   - Reports every problem of both servers at once, as one table with what is to be done below it.
-  - Runs on the controller, once. Changes nothing, and does not fail; whoever runs it looks at RV(problems).
+  - Runs on the controller, once. Changes nothing, and does not fail; whoever runs it looks at RV(problem_count).
 version_added: "0.1.0"
 author:
   - ServHA maintainers (@servha)
@@ -100,11 +100,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-problems:
+problem_count:
   description: How many problems there are.
   returned: always
   type: int
-warnings:
+warning_count:
   description: How many warnings there are.
   returned: always
   type: int
@@ -150,8 +150,8 @@ def main():
     findings = examined(params["surveys"], declared)
     module.exit_json(
         changed=False,
-        problems=count(findings, PROBLEM),
-        warnings=count(findings, WARNING),
+        problem_count=count(findings, PROBLEM),
+        warning_count=count(findings, WARNING),
         report=report(params["surveys"], findings, params["language"]),
     )
 

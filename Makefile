@@ -6,7 +6,7 @@ SEEDS ?= 5000
 FAULTS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check format test bench rewrite soak docs lock dist clean
+.PHONY: help venv demo check format test molecule bench rewrite soak docs lock dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test: ## every test that this machine can run
 	@tools/setup.sh test
 	@tools/check.sh code
 	@$(PY) -m pytest -n 2 --dist loadscope $(ARGS)
+
+molecule: ## every Molecule scenario on booted machines, about ten minutes (root); ARGS="-k failover" for one
+	@tools/setup.sh test
+	@SERVHA_MOLECULE=all $(PY) -m pytest tests/machines/test_molecule.py $(ARGS)
 
 bench: ## timings, as ratios against a peer (root)
 	@tools/setup.sh bench

@@ -7,6 +7,7 @@ wrong one counts as a failed login from this machine, as everywhere.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from servha.cli import exits
 from servha.cli.cluster_wipe import places
@@ -16,9 +17,10 @@ from servha.wire.rpc import Code, Refusal
 
 def holds(password: str) -> int:
     """Return the exit status."""
+    asked: dict[str, Any] = {"password": password, "from": "127.0.0.1"}
     try:
         with Client(str(places().run / "web.sock")) as client:
-            client.call("login", password=password, **{"from": "127.0.0.1"})
+            client.call("login", **asked)
     except (NotRunning, LateAnswer):
         return exits.NOT_RUNNING
     except Refusal as refused:

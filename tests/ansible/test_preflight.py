@@ -102,6 +102,7 @@ DECLARED: dict[str, Any] = {
     "python": "",
     "packages": True,
     "firewall": True,
+    "replacing": False,
     "selinux": "unchanged",
 }
 

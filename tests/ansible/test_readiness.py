@@ -62,7 +62,16 @@ PORT = {"template": "port {port} is taken", "params": {"port": 80}}
         (("config", "peer_generation"), 6, "same configuration"),
         (("maintenance",), [{"what": "web/app", "reason": "update"}], "web/app is in maintenance: update"),
         (("maintenance",), [{"what": "node1"}], "node1 is in maintenance"),
-        (("arbitration", "lease"), {"works": False}, "the quorum disk does not work"),
+        (
+            ("arbitration", "lease"),
+            {"disk": {"device": "/dev/sdb", "works": False}},
+            "the quorum disk does not work",
+        ),
+        (
+            ("arbitration", "lease"),
+            {"disk": {"device": "/dev/sdb", "works": None}},
+            "the quorum disk does not work",
+        ),
     ],
 )
 def test_each_reason_is_told(where: tuple[Any, ...], value: Any, reason: str) -> None:

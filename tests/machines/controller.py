@@ -1,7 +1,7 @@
 """The administrator's computer on the rack's wires: Ansible over ssh, as in production.
 
-It sees the rack's network and nothing else. The key and what it knows of the machines are new for every rack. No
-connection is kept for a later call: two racks have the same addresses, and would be taken for each other.
+It sees the rack's network and nothing else. The key and what it knows of the machines are new for every rack, and so
+are the connections that it keeps for a later task.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ class Played:
 
     status: int
     said: str
+
+    @property
+    def words(self) -> str:
+        """What was said, on one line."""
+        return " ".join(self.said.split())
 
     @property
     def changed(self) -> dict[str, int]:
@@ -58,15 +63,16 @@ class Controller:
         """Return a machine's entry in an inventory."""
         return {"ansible_host": machine.addresses[self._link], **variables}
 
-    def play(self, playbook: str, inventory: Mapping[str, Any], *options: str) -> Played:
-        """Run a playbook of the collection."""
+    def write(self, inventory: Mapping[str, Any]) -> Path:
+        """Write the inventory to a file, with all that a connection to the machines needs."""
         common = f"-o UserKnownHostsFile={self._folder}/known_hosts -o ConnectTimeout=5"
         connection = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self._key),
-            # Machines of all racks have the same addresses, and Ansible's sockets for kept connections lie in one
-            # folder by address: a play would go to another rack's machine. In the common arguments this comes too late.
-            "ansible_ssh_args": "-o ControlMaster=no -o ControlPath=none",
+            # One connection for many tasks. Its socket lies with the rack: machines of all racks have the same
+            # addresses, and Ansible's own place, one folder by address, would lead to another rack's machine.
+            "ansible_ssh_args": f"-o ControlMaster=auto -o ControlPersist=10s -o ControlPath={self._rack.folder}/%h"
+            " -o ServerAliveInterval=2 -o ServerAliveCountMax=5",
             "ansible_ssh_common_args": common,
             "ansible_ssh_pipelining": True,
             "ansible_python_interpreter": "/usr/bin/python3",
@@ -77,9 +83,25 @@ class Controller:
         }
         file = self._folder / "inventory.json"
         file.write_bytes(msgspec.json.encode(whole))
+        return file
+
+    def play(self, playbook: str, inventory: Mapping[str, Any], *options: str) -> Played:
+        """Run a playbook of the collection."""
+        return self._run(
+            ["ansible-playbook", "-i", str(self.write(inventory))]
+            + [str(CHECKOUT / f"ansible/playbooks/{playbook}.yml"), *options]
+        )
+
+    def do(self, module: str, inventory: Mapping[str, Any], **arguments: Any) -> Played:
+        """Run one module of the collection on every host."""
+        tasks = [{f"servha.cluster.{module}": arguments, "register": "done"}, {"debug": {"var": "done"}}]
+        play = self._folder / "play.json"
+        play.write_bytes(msgspec.json.encode([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+        return self._run(["ansible-playbook", "-i", str(self.write(inventory)), str(play)])
+
+    def _run(self, words: Sequence[str]) -> Played:
         done = subprocess.run(
-            ["nsenter", f"--net=/run/netns/{self._rack.name}", "--", str(PROGRAMS / "ansible-playbook")]
-            + ["-i", str(file), str(CHECKOUT / f"ansible/playbooks/{playbook}.yml"), *options],
+            ["nsenter", f"--net=/run/netns/{self._rack.name}", "--", str(PROGRAMS / words[0]), *words[1:]],
             cwd=CHECKOUT,
             env={**os.environ, "ANSIBLE_HOME": str(self._folder / "home"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "2",
                  "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},

@@ -64,13 +64,20 @@ class OuterWatchdog:
             thread.join()
 
     def _serve(self) -> None:
-        with Watchdog(self.place) as device:
-            while not self._ended.is_set():
-                select.select(device.descriptors(), [], [], min(0.02, device.left_s() or 0.02))
-                device.serve()
-                self.left_s = device.left_s()
-                if device.fires() and not self.fired:
-                    self.cut(fired=True)
+        while not self._ended.is_set():
+            with Watchdog(self.place) as device:
+                self._serve_one_life(device)
+
+    def _serve_one_life(self, device: Watchdog) -> None:
+        """Until the armed machine has no power any more: what it boots with next is not armed."""
+        while not self._ended.is_set():
+            select.select(device.descriptors(), [], [], min(0.02, device.left_s() or 0.02))
+            device.serve()
+            self.left_s = device.left_s()
+            if self.left_s is not None and not self.machine.is_on:
+                return
+            if device.fires():
+                self.cut(fired=True)
 
     def cut(self, *, fired: bool = False) -> None:
         """Take the power away; the test and the watchdog never do so at once."""

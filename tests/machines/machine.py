@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -64,6 +65,13 @@ class Machine:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
         file.chmod(mode)
+
+    def wipe(self) -> None:
+        """Give the machine, which is off, an empty disk: another computer with the same name and addresses."""
+        assert self._power is None, f"{self.name} is on"
+        for layer in ("upper", "work"):
+            shutil.rmtree(self._folder / layer)
+            (self._folder / layer).mkdir()
 
     def power_on(self) -> None:
         """Boot, and return when systemd says that everything is up."""

@@ -1,24 +1,47 @@
-"""Disks that several machines see, as they see the LUNs of an array: loop devices bound into each of them."""
+"""Disks that several machines see, as they see the LUNs of an array.
+
+Every machine has loop devices of its own on the same images: what one has for itself is nobody else's business, as
+between two computers. They go past the cache, for two computers share none.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.machines.guarded import DATA, QUORUM, OuterWatchdog, loop_device
+from tests.machines.guarded import DATA, QUORUM, OuterWatchdog
 from tests.machines.machine import Machine
+
+MEBIBYTE = 1 << 20
 
 
 @contextmanager
 def shared_disks(machines: Sequence[Machine], folder: Path) -> Iterator[dict[str, Path]]:
     """A quorum disk and a data disk for machines that are off, and a watchdog each; their images by device."""
     images = {QUORUM: folder / "quorum.img", DATA: folder / "data.img"}
+    for image in images.values():
+        with image.open("wb") as empty:
+            empty.truncate(32 * MEBIBYTE)
     with ExitStack() as stack:
-        loops = {stack.enter_context(loop_device(image, "32M")): name for name, image in images.items()}
         for machine in machines:
+            for device, image in images.items():
+                machine.binds[stack.enter_context(_loop(image))] = device
             watchdog = OuterWatchdog(folder / f"watchdog-{machine.name}", machine)
             stack.enter_context(watchdog.serving())
-            machine.binds = {**loops, str(watchdog.place): "/dev/watchdog"}
+            machine.binds[str(watchdog.place)] = "/dev/watchdog"
             stack.callback(watchdog.cut)
         yield images
+
+
+@contextmanager
+def _loop(image: Path) -> Iterator[str]:
+    made = subprocess.run(
+        ["losetup", "--find", "--show", "--direct-io=on", image], capture_output=True, text=True, check=True
+    )
+    device = made.stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.machines.conftest import NewRack
 from tests.machines.controller import Controller
-from tests.machines.test_site import ADDRESS, as_told, booted, inventory, runs_on
+from tests.machines.site import ADDRESS, booted, inventory, runs_on, status
 from tests.machines.wait import wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
@@ -28,6 +29,7 @@ def test_a_drill_is_refused_until_the_standby_is_ready_and_tells_how_long_users_
     machines = booted(rack, controller)
     one, two = machines
     whole = inventory(controller, machines)
+    whole["servha"]["vars"]["cluster_profile"] = "fast"
     assert controller.play("site", whole).status == 0
     wait_for(lambda: runs_on(two) == ["node1"], within_s=WITHIN_S, what="both know that it runs on node1")
     wait_for(
@@ -50,14 +52,14 @@ def test_a_drill_is_refused_until_the_standby_is_ready_and_tells_how_long_users_
     drill = ("-e", "drill_tree=web", "-e", f"drill_url={URL}")
     played = controller.play("drill", whole, *drill)
     assert played.status != 0
-    assert "node1 is in maintenance: new disk" in as_told(played), played.said
+    assert "node1 is in maintenance: new disk" in played.words, played.said
     assert runs_on(two) == ["node2"]
     two.run(["/usr/share/servha/bin/servha", "node", "maintenance", "node1", "off", "-y"])
 
     # A planned move, which is what a drill is unless something else is asked for.
     played = controller.play("drill", whole, *drill, "-e", "drill_within_s=20")
     assert played.status == 0, played.said
-    report = OUTAGE.search(as_told(played))
+    report = OUTAGE.search(played.words)
     assert report is not None, played.said
     assert (report[1], report[2]) == ("node2", "node1")
     assert int(report[3]) < 10_000
@@ -67,7 +69,24 @@ def test_a_drill_is_refused_until_the_standby_is_ready_and_tells_how_long_users_
     poweroff = (*drill, "-e", "drill_kind=poweroff")
     played = controller.play("drill", whole, *poweroff)
     assert played.status != 0
-    assert "-e drill_confirm=clinic" in as_told(played), played.said
+    assert "-e drill_confirm=clinic" in played.words, played.said
+    assert runs_on(one) == ["node1"]
+
+    # Bad input stops before anything is changed: another password than the cluster's, and what the daemon refuses.
+    before = status(one)["config"]["generation"]
+    wrong = copy.deepcopy(whole)
+    wrong["servha"]["vars"]["cluster_password"] = "wrong horse"
+    played = controller.play("site", wrong)
+    assert played.status != 0
+    assert "cluster_password is not the password of the cluster" in played.words
+    assert sum(played.changed.values()) == 0, played.said
+    wrong = copy.deepcopy(whole)
+    wrong["servha"]["vars"]["trees_declared"][0]["resources"][0]["settings"]["nic"] = "eth77"
+    played = controller.play("site", wrong)
+    assert played.status != 0
+    assert "eth77" in played.words
+    assert sum(played.changed.values()) == 0, played.said
+    assert status(one)["config"]["generation"] == before
     assert runs_on(one) == ["node1"]
 
     # What is off answers nobody: a machine that has switched itself off still has its wires, which a server has not.
@@ -86,7 +105,7 @@ def test_a_drill_is_refused_until_the_standby_is_ready_and_tells_how_long_users_
         one.power_cut()
         played = playing.result()
     assert played.status == 0, played.said
-    report = OUTAGE.search(as_told(played))
+    report = OUTAGE.search(played.words)
     assert report is not None, played.said
     assert (report[1], report[2]) == ("node1", "node2")
     assert 100 <= int(report[3]) <= 30_000

@@ -31,8 +31,9 @@ def describe(path, target):
 
 
 def is_mounted(place):
-    """Whether a file system is mounted there."""
-    return os.path.ismount(place)
+    """Whether something is mounted there, be it a folder of another file system."""
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return str(place.resolve()) in {line.split(" ")[4] for line in mounts}
 
 
 def refusal(path, target, mount_point, *, present):

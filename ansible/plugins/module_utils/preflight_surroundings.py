@@ -207,13 +207,18 @@ def clusters(pair):
                     declared=declared,
                 ),
             )
-        elif member and name != first and not pair.told_by(first)["member_of"]:
+        elif (
+            member
+            and name != first
+            and not pair.told_by(first)["member_of"]
+            and not pair.declared["replacing"]
+        ):
             yield (
                 name,
                 PROBLEM,
                 told(
                     "this server is in the cluster and {first} is not: put the member first in the inventory, or use"
-                    " replace-node.yml",
+                    " replace_node.yml",
                     first=first,
                 ),
             )

@@ -58,7 +58,7 @@ def _of_the_cluster(status: dict[str, Any], name: str, node: str) -> list[str]:
         if seen.get("what", "").partition("/")[0] in (name, *known)
     ]
     lease = status.get("arbitration", {}).get("lease")
-    if lease and lease.get("works") is False:
+    if lease and lease["disk"]["device"] and lease["disk"]["works"] is not True:
         reasons.append("the quorum disk does not work; `servha quorum show` tells why")
     return reasons
 

@@ -97,7 +97,7 @@ CHINESE = {
     "KYSEC is {state}; the role kysec puts it into soft mode": "KYSEC 为 {state}；角色 kysec 会将其设为软模式",
     "{firewall} is active and firewall_managed is off: open the five ports": "{firewall} 已启用而 firewall_managed 关闭：请放行五个端口",
     "this server is in cluster {known}, not in {declared}; `servha cluster wipe` takes it out": "本服务器属于集群 {known} 而不是 {declared}；可用 servha cluster wipe 退出",
-    "this server is in the cluster and {first} is not: put the member first in the inventory, or use replace-node.yml": "本服务器已在集群中而 {first} 不在：请在清单中把成员放在第一位，或使用 replace-node.yml",
+    "this server is in the cluster and {first} is not: put the member first in the inventory, or use replace_node.yml": "本服务器已在集群中而 {first} 不在：请在清单中把成员放在第一位，或使用 replace_node.yml",
     "cluster_password is not the password of the cluster": "cluster_password 不是该集群的密码",
     "the servers are in two different clusters; `servha cluster wipe` takes one out": "两台服务器属于两个不同的集群；可用 servha cluster wipe 让其中一台退出",
 }

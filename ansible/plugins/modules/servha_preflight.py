@@ -78,6 +78,10 @@ options:
     description: Whether the firewall will be opened.
     type: bool
     default: false
+  replacing:
+    description: Whether one of the servers takes the place of another, so that only the other one is in the cluster.
+    type: bool
+    default: false
   selinux:
     description: What will be done to SELinux.
     type: str
@@ -123,7 +127,7 @@ from ansible_collections.servha.cluster.plugins.module_utils.spoken import LANGU
 
 LISTS = ("users", "disks", "references", "addresses")
 TEXTS = ("cluster", "quorum_disk", "quorum_force", "python")
-SWITCHES = ("installs", "packages", "firewall")
+SWITCHES = ("installs", "packages", "firewall", "replacing")
 
 
 def main():

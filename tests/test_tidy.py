@@ -125,8 +125,8 @@ def test_every_python_folder_below_servha_is_a_package() -> None:
 
 @pytest.mark.parametrize("word", ["utils", "helpers", "common", "misc", "manager", "handler"])
 def test_no_file_is_named_after_nothing(word: str) -> None:
-    """Save plugins/module_utils: that is where Ansible looks for what modules share."""
-    names = (name.replace("/module_utils/", "/shared/") for name in tracked())
+    """Save where Ansible looks for what modules share and for what a role does at its end."""
+    names = (re.sub("/module_utils/|/roles/[a-z_]+/handlers/", "/", name) for name in tracked())
     assert not [name for name in names if re.search(rf"(^|[/_.-]){word}s?([/_.-]|$)", name)]
 
 

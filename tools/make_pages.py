@@ -1,4 +1,4 @@
-"""Writes what is derived from the command line's parser: man pages and completions for bash and zsh.
+"""Writes what is derived from the programs themselves: man pages, and completions for bash and zsh.
 
     tools/make_pages.py FOLDER
 
@@ -16,6 +16,7 @@ import shtab
 from argparse_manpage.manpage import Manpage
 
 from servha import __version__
+from servha.guard import main as guard
 
 # program -> what makes its parser
 PROGRAMS = {
@@ -34,6 +35,24 @@ def parser_of(program: str) -> argparse.ArgumentParser:
     return parser
 
 
+def guard_page() -> str:
+    """The page of servha-guardd, which reads its few options without a parser to start sooner."""
+    first, _, options = guard.USAGE.partition("\n")
+    lines = [f'.TH SERVHA-GUARDD 8 "" "ServHA {__version__}" ServHA', ".SH NAME"]
+    lines += [
+        first.partition(". ")[0].replace(": ", " \\- "),
+        ".SH SYNOPSIS",
+        ".B servha-guardd",
+        "[options]",
+    ]
+    lines += [".SH DESCRIPTION", *(str(guard.__doc__).partition("\n\n")[2].strip().splitlines())]
+    lines += [".SH OPTIONS"]
+    for line in options.strip().splitlines():
+        option, _, meaning = line.strip().partition("  ")
+        lines += [".TP", f".B {option}".replace("-", "\\-"), meaning.strip()]
+    return "\n".join(lines) + "\n"
+
+
 def write_pages(folder: Path) -> list[Path]:
     """Write man8/, bash/ and zsh/ below `folder`; return what was written."""
     pages = {}
@@ -48,6 +67,7 @@ def write_pages(folder: Path) -> list[Path]:
         pages[folder / "man8" / f"{program}.8"] = str(manpage)
         pages[folder / "bash" / program] = shtab.complete(parser, "bash")
         pages[folder / "zsh" / f"_{program}"] = shtab.complete(parser, "zsh")
+    pages[folder / "man8" / "servha-guardd.8"] = guard_page()
     for page, text in pages.items():
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")

@@ -95,9 +95,17 @@ class Controller:
     def do(self, module: str, inventory: Mapping[str, Any], **arguments: Any) -> Played:
         """Run one module of the collection on every host."""
         tasks = [{f"servha.cluster.{module}": arguments, "register": "done"}, {"debug": {"var": "done"}}]
+        return self._written({"tasks": tasks}, inventory)
+
+    def roles(self, roles: Sequence[Mapping[str, Any]], inventory: Mapping[str, Any], *options: str) -> Played:
+        """Run roles of the collection on every host, each given as {role: its name, variable: value}."""
+        full = [{**role, "role": f"servha.cluster.{role['role']}"} for role in roles]
+        return self._written({"roles": full}, inventory, *options)
+
+    def _written(self, what: Mapping[str, Any], inventory: Mapping[str, Any], *options: str) -> Played:
         play = self._folder / "play.json"
-        play.write_bytes(msgspec.json.encode([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-        return self._run(["ansible-playbook", "-i", str(self.write(inventory)), str(play)])
+        play.write_bytes(msgspec.json.encode([{"hosts": "all", "gather_facts": False, **what}]))
+        return self._run(["ansible-playbook", "-i", str(self.write(inventory)), str(play), *options])
 
     def _run(self, words: Sequence[str]) -> Played:
         done = subprocess.run(

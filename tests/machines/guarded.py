@@ -51,6 +51,7 @@ class OuterWatchdog:
     """Time until it fires; None while it is not armed."""
     _ended: threading.Event = field(default_factory=threading.Event)
     _cutting: threading.Lock = field(default_factory=threading.Lock)
+    _unarmed: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -69,21 +70,28 @@ class OuterWatchdog:
                 self._serve_one_life(device)
 
     def _serve_one_life(self, device: Watchdog) -> None:
-        """Until the armed machine has no power any more: what it boots with next is not armed."""
+        """Until the machine has lost its power: what it boots with next is not armed."""
+        self._unarmed.set()
         while not self._ended.is_set():
             select.select(device.descriptors(), [], [], min(0.02, device.left_s() or 0.02))
             device.serve()
             self.left_s = device.left_s()
-            if self.left_s is not None and not self.machine.is_on:
-                return
             if device.fires():
-                self.cut(fired=True)
+                self.fired = True
+                with self._cutting:
+                    self.machine.power_cut()
+            if self.left_s is not None and not self.machine.is_on:
+                self._unarmed.clear()
+            if not self._unarmed.is_set():
+                return
 
-    def cut(self, *, fired: bool = False) -> None:
-        """Take the power away; the test and the watchdog never do so at once."""
+    def cut(self) -> None:
+        """Take the power away; the test and the watchdog never do so at once. The next life may begin afterwards."""
         with self._cutting:
-            self.fired = self.fired or fired
             self.machine.power_cut()
+        if not self._ended.is_set():
+            self._unarmed.clear()
+            assert self._unarmed.wait(timeout=5), "the watchdog does not answer"
 
 
 @dataclass

@@ -29,6 +29,7 @@ from pathlib import Path
 from tests.machines import network
 from tests.machines.bundles import NEXT, installer
 from tests.machines.controller import PROGRAMS, Controller
+from tests.machines.guarded import OuterWatchdog
 from tests.machines.rack import Rack
 from tests.machines.shared_disks import shared_disks
 from tests.machines.site import furnish, inventory, with_disks
@@ -46,6 +47,7 @@ class Pair:
         self.rack = rack
         self.controller = Controller(rack, folder, link="public")
         self.machines = [rack.add("node1"), rack.add("node2")]
+        self.watchdogs: dict[str, OuterWatchdog] = {}
         for machine in self.machines:
             furnish(self.controller, machine)
 
@@ -61,18 +63,18 @@ class Pair:
                 case "power-on":
                     machine.power_on()
                 case "power-cut":
-                    machine.power_cut()
+                    self.watchdogs[name].cut()
                 case "pull" | "plug":
                     state = "down" if verb == "pull" else "up"
                     network.ip("-n", self.rack.name, "link", "set", network.port(name, link), state)
                 case "renew":
-                    machine.power_cut()
+                    self.watchdogs[name].cut()
                     machine.wipe()
                     furnish(self.controller, machine)
                     machine.power_on()
                 case "restore":
                     if not machine.is_on:
-                        machine.power_cut()
+                        self.watchdogs[name].cut()
                         machine.power_on()
                     for link in LINKS:
                         self.carry_out("plug", [f"{name}:{link}"])
@@ -135,7 +137,7 @@ def play(program: Sequence[str]) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="servha-pair-")))
         rack = stack.enter_context(Rack(links=LINKS))
         pair = Pair(rack, folder)
-        stack.enter_context(shared_disks(pair.machines, folder))
+        pair.watchdogs = stack.enter_context(shared_disks(pair.machines, folder)).watchdogs
         whole = with_disks(inventory(pair.controller, pair.machines))
         whole["servha"]["vars"]["bundle_of_the_next_version"] = str(installer(NEXT))
         whole["servha"]["vars"]["rack"] = rack.name

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.machines.guarded import DATA, QUORUM, OuterWatchdog
@@ -17,9 +18,18 @@ from tests.machines.machine import Machine
 MEBIBYTE = 1 << 20
 
 
+@dataclass(frozen=True)
+class SharedDisks:
+    """Images by the name of the device in the machines, and the watchdog of each machine by its name."""
+
+    images: dict[str, Path]
+    watchdogs: dict[str, OuterWatchdog]
+
+
 @contextmanager
-def shared_disks(machines: Sequence[Machine], folder: Path) -> Iterator[dict[str, Path]]:
-    """A quorum disk and a data disk for machines that are off, and a watchdog each; their images by device."""
+def shared_disks(machines: Sequence[Machine], folder: Path) -> Iterator[SharedDisks]:
+    """A quorum disk and a data disk for machines that are off, and a watchdog each."""
+    watchdogs = {}
     images = {QUORUM: folder / "quorum.img", DATA: folder / "data.img"}
     for image in images.values():
         with image.open("wb") as empty:
@@ -32,7 +42,8 @@ def shared_disks(machines: Sequence[Machine], folder: Path) -> Iterator[dict[str
             stack.enter_context(watchdog.serving())
             machine.binds[str(watchdog.place)] = "/dev/watchdog"
             stack.callback(watchdog.cut)
-        yield images
+            watchdogs[machine.name] = watchdog
+        yield SharedDisks(images, watchdogs)
 
 
 @contextmanager

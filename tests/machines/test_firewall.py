@@ -22,8 +22,14 @@ IPTABLES_DROP = (
     " iptables-save >/etc/iptables/rules.v4"
 )
 NFT_DROP = """flush ruleset
-table inet filter { chain input { type filter hook input priority filter; policy drop;
-ct state established,related accept; iif lo accept; tcp dport 22 accept; } }
+table inet filter {
+    chain input {
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
+        iif lo accept
+        tcp dport 22 accept
+    }
+}
 """
 SERVER = "[Service]\nExecStart=/usr/bin/python3 -m http.server 7700\n[Install]\nWantedBy=multi-user.target\n"
 FIREWALLS = {
@@ -95,14 +101,14 @@ def test_a_port_is_opened_for_now_and_for_every_boot(walled: Walled, name: str) 
     start, as_at_boot, end = FIREWALLS[name]
     walled.sh(start)
     try:
-        assert not walled.is_reached()
+        wait_for(lambda: not walled.is_reached(), within_s=20, what=f"{name} drops")
         played = walled.open(ports=[PORT, "14338/udp"])
         assert (played.status, played.changed) == (0, {"node1": 1}), played.said
         assert f'"firewall": "{name}"' in played.said, played.said
         assert walled.is_reached()
         assert walled.open(ports=[PORT, "14338/udp"]).changed == {"node1": 0}
         walled.sh(as_at_boot)
-        assert walled.is_reached(), "it is kept"
+        wait_for(walled.is_reached, within_s=20, what="it is kept")
         assert walled.open(ports=[PORT], state="absent").changed == {"node1": 1}
         assert not walled.is_reached()
     finally:

@@ -47,8 +47,8 @@ def test_every_broken_precondition_is_told_at_once_and_nothing_is_changed(
     controller = Controller(rack, tmp_path, link="private")
     machines = [rack.add("node1"), rack.add("node2")]
     one, two = machines
-    with shared_disks(machines, tmp_path) as images:
-        subprocess.run(["mkfs.ext4", "-q", "-F", images[QUORUM]], check=True)
+    with shared_disks(machines, tmp_path) as disks:
+        subprocess.run(["mkfs.ext4", "-q", "-F", disks.images[QUORUM]], check=True)
         for machine in machines:
             furnish(controller, machine)
             machine.power_on()
@@ -64,7 +64,7 @@ def test_every_broken_precondition_is_told_at_once_and_nothing_is_changed(
         wait_for(
             lambda: ":7700" in two.run(["ss", "-ltn"]).stdout, within_s=20, what="the squatter has the port"
         )
-        before = checksum(images[QUORUM])
+        before = checksum(disks.images[QUORUM])
 
         # What is not complete, or cannot be reached, stops before anything is looked at.
         whole = inventory(controller, machines)
@@ -96,7 +96,7 @@ def test_every_broken_precondition_is_told_at_once_and_nothing_is_changed(
             assert played.changed == {"node1": 0, "node2": 0}, played.said
             missing = [sentence for sentence in BROKEN if sentence not in played.words]
             assert not missing, played.said
-        assert checksum(images[QUORUM]) == before
+        assert checksum(disks.images[QUORUM]) == before
         assert not is_installed(one)
         assert one.run(["getent", "passwd", "servha-web"], check=False).returncode != 0
 
@@ -114,7 +114,7 @@ def test_every_broken_precondition_is_told_at_once_and_nothing_is_changed(
         two.run(["ip", "addr", "replace", "10.77.1.2/24", "dev", "public"])
         two.run(["ip", "addr", "del", "10.88.1.2/24", "dev", "public"])
         serial = subprocess.run(
-            ["losetup", "--noheadings", "--output", "BACK-FILE", "--associated", images[QUORUM]],
+            ["losetup", "--noheadings", "--output", "BACK-FILE", "--associated", disks.images[QUORUM]],
             capture_output=True, text=True, check=True,
         ).stdout.split()[0]  # fmt: skip
         whole["servha"]["vars"] |= {

@@ -91,6 +91,8 @@ def _once(
     plan = difference(base, edited)
     told = change.notes(edited) if plan else ()
     _show_plan(screen, base, plan, told)
+    if plan and args.dry_run:
+        _refuse_what_would_be_refused(client, base, edited)
     if not plan or args.dry_run:
         return _ended(screen, base, plan, changed=False)
     if not args.yes and not _agreed(client, screen, base, edited):
@@ -119,6 +121,15 @@ def _once(
         result.get("generation", base.generation + 1) if isinstance(result, dict) else base.generation + 1
     )
     return _ended(screen, base, plan, changed=True, generation=int(generation), undo=change.undo(base))
+
+
+def _refuse_what_would_be_refused(client: Client, base: Document, edited: Document) -> None:
+    """Raise the `Refusal` that the change itself would end with as things stand now."""
+    told = client.call("config.plan", base_generation=base.generation, document=to_data(edited))
+    against = told.get("against") if isinstance(told, dict) else None
+    if against is not None:
+        failure = rpc.failure_from_json(against)
+        raise rpc.Refusal(failure.code, failure.text, failure.problems)
 
 
 def _newer(client: Client, base: Document) -> Document | None:

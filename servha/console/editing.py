@@ -33,6 +33,7 @@ def kinds(session: Session) -> Any:
 def change(session: Session) -> Any:
     """PUT /config {document, base_generation, dry_run?, alone?}: say what it changes and, without dry_run, do it.
 
+    A dry run answers in `against` what doing it would be refused with as things stand, or null.
     409 with `meanwhile` among the problems when the document was made from another generation than that in force.
     """
     asked = body()
@@ -41,7 +42,8 @@ def change(session: Session) -> Any:
     if plan["meanwhile"] is not None:
         return _changed_meanwhile(plan)
     if asked.get("dry_run") or not plan["changes"]:
-        return {"changes": plan["changes"], "generation": plan["generation"], "changed": False}
+        told = {name: plan[name] for name in ("changes", "generation", "against")}
+        return {**told, "changed": False}
     try:
         done = ask(session, "config.replace", **made, alone=asked.get("alone") is True)
     except Refusal as refusal:

@@ -30,7 +30,7 @@ from servha.daemon.running import touched
 from servha.daemon.shelf import Version
 from servha.daemon.verbs import Verbs
 from servha.host import LocalHost
-from servha.wire.rpc import Args, Code, Json, Refusal
+from servha.wire.rpc import Args, Code, Failure, Json, Refusal, failure_as_json
 
 log = logging.getLogger("servha.service")
 
@@ -220,7 +220,13 @@ class Service:
     def _table(self) -> dict[str, Verb]:
         verbs = self._verbs
         cluster = dict(self.desk.verbs())
-        replace, stage = cluster["config.replace"], cluster["peer.stage"]
+        plan, replace, stage = cluster["config.plan"], cluster["config.replace"], cluster["peer.stage"]
+
+        async def plan_and_what_stands_against_it(args: Args, caller: Caller) -> Answer:
+            told = await plan.method(args, caller)
+            assert isinstance(told, dict)
+            against = await self._against(args) if told["changes"] else None
+            return {**told, "against": None if against is None else failure_as_json(against)}
 
         async def replace_if_it_can_run(args: Args, caller: Caller) -> Answer:
             self._refuse_what_runs(args)
@@ -248,6 +254,7 @@ class Service:
             **cluster,
             "cluster.init": for_administrators(init),
             "cluster.join": for_administrators(join, within_s=cluster_join.within_s),
+            "config.plan": for_administrators(plan_and_what_stands_against_it),
             "config.replace": for_administrators(replace_if_it_can_run),
             "peer.stage": for_the_peer(stage_if_it_can_run),
             "status": for_administrators(status),
@@ -284,6 +291,15 @@ class Service:
                 directory=str(self._state),
             )
             raise Refusal(Code.BAD_CONFIGURATION, text)
+
+    async def _against(self, args: Args) -> Failure | None:
+        """Return what `config.replace` would be refused with, although the document itself is right."""
+        try:
+            self._refuse_what_runs(args)
+            await self._refuse_what_cannot_run(args)
+        except Refusal as refusal:
+            return refusal.failure
+        return None
 
     async def _refuse_what_cannot_run(self, args: Args) -> None:
         wanted, _ = parse(dict(part(args, "document")))

@@ -41,6 +41,7 @@ def cluster(daemon: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             "generation": kept["document"]["generation"],
             "document": kept["document"],
         },
+        "config.plan": {"changes": [], "meanwhile": None, "against": None},
         "config.replace": replace,
     }
     (tmp_path / "bin").mkdir()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from servha.core.words import say
-from servha.wire.rpc import Code, Refusal
+from servha.wire.rpc import Code, Failure, Refusal, failure_as_json
 from tests.cli import recorded
 from tests.cli.conftest import FakeDaemon, Ran, Run
 from tests.cli.documents import document
@@ -32,6 +32,7 @@ def cluster(daemon: FakeDaemon) -> FakeDaemon:
             "generation": kept["document"]["generation"],
             "document": kept["document"],
         },
+        "config.plan": {"changes": [], "meanwhile": None, "against": None},
         "config.replace": replace,
     }
     daemon.kept = kept  # type: ignore[attr-defined]
@@ -70,6 +71,14 @@ def test_a_dry_run_changes_nothing(cluster: FakeDaemon, run: Run) -> None:
     assert ran.status == 0
     assert "failback" in ran.out
     assert "config.replace" not in cluster.verbs()
+
+
+def test_a_dry_run_tells_what_the_change_would_be_refused_with(cluster: FakeDaemon, run: Run) -> None:
+    held = Failure(Code.REFUSED, say("web is held on node1: stop the tree first"))
+    cluster.answers["config.plan"] = {"changes": [], "meanwhile": None, "against": failure_as_json(held)}
+    ran = run("tree", "edit", "web", "--failback", "stay", "--dry-run")
+    assert (ran.status, "failback" in ran.out) == (5, True), ran.err
+    assert "web is held on node1: stop the tree first" in ran.err
 
 
 def test_nothing_to_change_is_said_and_not_sent(cluster: FakeDaemon, run: Run) -> None:

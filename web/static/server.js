@@ -9,10 +9,11 @@ export const session = signal(undefined);
 export const sessionEnded = signal("");
 
 export class Refused extends Error {
-  constructor(text, code, problems = []) {
+  constructor(text, { code = "", problems = [], generation } = {}) {
     super(text);
     this.code = code;
     this.problems = problems;
+    this.meanwhile = generation !== undefined; // others have changed the configuration since it was asked for
   }
 }
 
@@ -34,11 +35,11 @@ export async function ask(method, path, body) {
     });
     told = await response.json();
   } catch {
-    throw new Refused(t("connection.console-gone"), "console-gone");
+    throw new Refused(t("connection.console-gone"), { code: "console-gone" });
   }
   if (response.ok) return told;
   if (response.status === 401 && session.value) ended();
-  throw new Refused(told.error?.text ?? response.statusText, told.error?.code ?? "", told.error?.problems ?? []);
+  throw new Refused(told.error?.text ?? response.statusText, told.error);
 }
 
 export function ended() {
@@ -75,5 +76,7 @@ export const endMaintenance = (scope, name) =>
   ask("DELETE", `/maintenance/${scope}/${name.split("/").map(encodeURIComponent).join("/")}`, {});
 
 export const configuration = () => ask("GET", "/config");
+
+export const kinds = () => ask("GET", "/kinds");
 
 export const changeConfiguration = (body) => ask("PUT", "/config", body);

@@ -7,8 +7,10 @@ import { about } from "./frame.js";
 import { agedS, picture } from "./live.js";
 import { MaintenanceButton, MaintenanceDialog, MaintenanceLines } from "./maintenance.js";
 import { State } from "./moods.js";
+import { CreateResource, ResourceButtons, ResourceDialog } from "./resource-form.js";
 import { Confirmation, OrderButtons, OrderTold } from "./orders.js";
 import { duration } from "./times.js";
+import { CreateTree, TreeButtons, TreeDialog } from "./tree-form.js";
 import { NodeChips } from "./trees-chips.js";
 import { t } from "./words.js";
 
@@ -29,7 +31,7 @@ function Progress({ tree }) {
 function Resources({ tree }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${t("tree.resources")}>
     <table>
-      <thead><tr>${["resource", "kind", "after", "step", "seen", "since"].map((key) => html`<th scope="col">${t(`tree.${key}`)}</th>`)}</tr></thead>
+      <thead><tr>${["resource", "kind", "after", "step", "seen", "since", "doing"].map((key) => html`<th scope="col">${t(`tree.${key}`)}</th>`)}</tr></thead>
       <tbody>
         ${tree.resources.map(
           (r) => html`<tr key=${r.name}>
@@ -37,6 +39,7 @@ function Resources({ tree }) {
             <td><${State} group="step" name=${r.step} /></td>
             <td><${State} group="resource" name=${r.state} /> <span class="hint">${r.because.text ?? ""}</span></td>
             <td>${duration(agedS(r.since_s))}</td>
+            <td><${ResourceButtons} tree=${tree} resource=${r} /></td>
           </tr>`,
         )}
       </tbody>
@@ -69,7 +72,7 @@ function Tree({ tree }) {
     <header class="row between wrap">
       <h2 id="tree-name-${tree.name}">${tree.name}${tree.running_on ? ` [${tree.running_on}]` : ""}</h2>
       <div class="row wrap"><${OrderButtons} tree=${tree} />
-        <${MaintenanceButton} scope="tree" name=${tree.name} /><${DependencyButton} tree=${tree} /></div>
+        <${MaintenanceButton} scope="tree" name=${tree.name} /><${TreeButtons} tree=${tree} /></div>
     </header>
     <${MaintenanceLines} of=${(m) => m.what.split("/")[0] === tree.name} />
     <${OrderTold} tree=${tree} />
@@ -77,6 +80,7 @@ function Tree({ tree }) {
     <h3>${t("tree.hosts")}</h3>
     <${NodeChips} tree=${tree} />
     <p class="hint">${goal} <a href="#why/${encodeURIComponent(tree.name)}">${t("tree.why")}</a></p>
+    <div class="row wrap"><${CreateResource} tree=${tree} /><${DependencyButton} tree=${tree} /></div>
     <${Canvas} tree=${tree} />
     <${Resources} tree=${tree} />
     <${Readiness} tree=${tree} />
@@ -86,12 +90,12 @@ function Tree({ tree }) {
 export function Trees() {
   const trees = picture.value.trees;
   const wanted = trees.filter((tree) => !about.value || tree.name === about.value);
-  return html`<h1>${t("screen.trees")}</h1>
+  return html`<div class="row between wrap"><h1>${t("screen.trees")}</h1><${CreateTree} /></div>
     ${trees.length > 1 &&
     html`<nav class="row wrap" aria-label=${t("screen.trees")}>
       <a href="#trees" aria-current=${about.value ? undefined : "true"}>${t("tree.all")}</a>
       ${trees.map((tree) => html`<a key=${tree.name} href="#trees/${encodeURIComponent(tree.name)}" aria-current=${about.value === tree.name ? "true" : undefined}>${tree.name}</a>`)}
     </nav>`}
     ${wanted.length ? wanted.map((tree) => html`<${Tree} key=${tree.name} tree=${tree} />`) : html`<p>${t("tree.none")}</p>`}
-    <${Confirmation} /><${MaintenanceDialog} /><${DependencyDialog} />`;
+    <${Confirmation} /><${MaintenanceDialog} /><${DependencyDialog} /><${ResourceDialog} /><${TreeDialog} />`;
 }

@@ -38,6 +38,9 @@ export function t(key, params = {}) {
   return template.replace(/\{(\w+)\}/g, (_, name) => params[name] ?? "-");
 }
 
+// Whether there are words for `key`.
+export const has = (key) => key in (catalogues[language.value] ?? {});
+
 const GROUPS = ["phase", "standing", "step", "link", "health", "resource", "right", "lease"];
 
 // The word for a state whose kind the journal does not name.

@@ -97,7 +97,9 @@ class Controller:
         tasks = [{f"servha.cluster.{module}": arguments, "register": "done"}, {"debug": {"var": "done"}}]
         return self._written({"tasks": tasks}, inventory)
 
-    def roles(self, roles: Sequence[Mapping[str, Any]], inventory: Mapping[str, Any], *options: str) -> Played:
+    def roles(
+        self, roles: Sequence[Mapping[str, Any]], inventory: Mapping[str, Any], *options: str
+    ) -> Played:
         """Run roles of the collection on every host, each given as {role: its name, variable: value}."""
         full = [{**role, "role": f"servha.cluster.{role['role']}"} for role in roles]
         return self._written({"roles": full}, inventory, *options)

@@ -1,7 +1,7 @@
 """Roles selinux, kysec and apparmor on a booted machine.
 
-Debian has the folders of AppArmor, but in a machine without such a kernel; SELinux and KYSEC are not there at all. Their
-commands are stood in for by scripts that keep a state and print what the real ones print.
+The kernel has neither SELinux nor KYSEC, and a machine of the tests no AppArmor. Their commands are stood in for by
+scripts that keep a state and print what the real ones print.
 """
 
 from __future__ import annotations

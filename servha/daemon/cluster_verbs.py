@@ -18,18 +18,18 @@ from servha.core.words import Text, say
 from servha.daemon import interfaces
 from servha.daemon.admit import Admission
 from servha.daemon.api import Verb, for_administrators, for_choosers, for_strangers, for_the_peer
-from servha.daemon.arguments import needed_word, number, part, yes
+from servha.daemon.arguments import needed_word, yes
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import Caller
 from servha.daemon.configuration import Configuration
-from servha.daemon.editing import EditingDesk
+from servha.daemon.editing import EditingDesk, told_of, told_of_outcome
 from servha.daemon.first_node import FirstNode, chosen_password
 from servha.daemon.follow import Alarms, Follower
 from servha.daemon.identity import Identity
 from servha.daemon.join import Joining
 from servha.daemon.password import INITIAL_PASSWORD, PasswordDesk, password_problems
 from servha.daemon.peer_channel import PeerAddress, PeerChannel, ways_to
-from servha.daemon.replicate import Outcome, Replicator
+from servha.daemon.replicate import Replicator
 from servha.daemon.shelf import Shelf, Version, peer_of
 from servha.wire.rpc import Args, Code, Json, Problem, Refusal
 
@@ -123,8 +123,6 @@ class ClusterDesk:
             "cluster.invite": for_administrators(self._invite),
             "cluster.password": for_choosers(self._password),
             "cluster.adopt": for_administrators(self._adopt),
-            "config.get": for_administrators(self._get),
-            "config.replace": for_administrators(self._replace),
             **self.editing.verbs(),
             "join": for_strangers(self.admission.join),
             "peer.hello": for_the_peer(self._hello),
@@ -137,10 +135,10 @@ class ClusterDesk:
     # --- the verbs -----------------------------------------------------------------------------------------------
 
     async def _init(self, args: Args, _: Caller) -> Json:
-        return _told(await self.first_node.init(args))
+        return told_of(await self.first_node.init(args))
 
     async def _join(self, args: Args, _: Caller) -> Json:
-        return _told(await self.joining.join(args))
+        return told_of(await self.joining.join(args))
 
     async def _invite(self, _args: Args, _: Caller) -> Json:
         return self.admission.invite()
@@ -161,31 +159,17 @@ class ClusterDesk:
         )
         who = caller.address or "root"
         self._outlets.note("info", say("the cluster password was changed by {who}", who=who))
-        return _outcome(outcome)
+        return told_of_outcome(outcome)
 
     async def _adopt(self, _args: Args, _: Caller) -> Json:
-        return _told(await self.follower.adopt_peer())
-
-    async def _get(self, _args: Args, _: Caller) -> Json:
-        current = self.configuration.must_have()
-        return {**_told(current), "document": current.data}
-
-    async def _replace(self, args: Args, _: Caller) -> Json:
-        """config.replace {base_generation, document, alone}: see `Replicator.propose`."""
-        return _outcome(
-            await self.replicator.propose(
-                part(args, "document"),
-                base_generation=number(args, "base_generation"),
-                alone=yes(args, "alone"),
-            )
-        )
+        return told_of(await self.follower.adopt_peer())
 
     async def _hello(self, _args: Args, _: Caller) -> Json:
         current = self.configuration.current
         return {
             "node": self._us,
             "version": servha.__version__,
-            **(_told(current) if current is not None else {}),
+            **(told_of(current) if current is not None else {}),
         }
 
     # --- how -----------------------------------------------------------------------------------------------------
@@ -223,15 +207,3 @@ class ClusterDesk:
                 if await self.joining.resume() is not None:
                     return
             await asyncio.sleep(RESUME_EVERY_S)
-
-
-def _told(version: Version) -> dict[str, Json]:
-    return {
-        "generation": version.generation,
-        "digest": version.digest,
-        "cluster": version.document.cluster.name,
-    }
-
-
-def _outcome(outcome: Outcome) -> dict[str, Json]:
-    return {**_told(outcome.version), "on_both": outcome.on_both}

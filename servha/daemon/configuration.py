@@ -75,6 +75,17 @@ class Configuration:
             and version.generation == current.generation + 1
         )
 
+    async def read_successor(self, data: Mapping[str, Json]) -> Version:
+        """Read `data`, given by somebody as what shall follow the one in force. Raises `Refusal` as `read` does.
+
+        Without a password in it the present one stays: not everybody who may change the rest is shown that.
+        """
+        current = self.must_have()
+        kept = {"password": current.data.get("password")}
+        return await self.read(
+            {**kept, **data, "generation": current.generation + 1, "parent_digest": current.digest}
+        )
+
     async def read(self, data: Mapping[str, Json]) -> Version:
         """Check `data`. Raises `Refusal` (bad-configuration) with every problem in it."""
         version, problems = await asyncio.to_thread(self.shelf.read, data)

@@ -1,6 +1,7 @@
-"""What a form needs beyond `config.replace`: the kinds and their fields, a plan, and maintenance.
+"""What whoever edits needs: the configuration, the kinds and their fields, a plan, the change, and maintenance.
 
-Decides what a plan says of a document that was made from an older one: what has changed meanwhile, never a merge.
+Decides what a plan says of a document that was made from an older one: what has changed meanwhile, never a merge;
+and that what the password was made into is shown to root on this machine alone.
 Refuses to put a document in force: that is replicate.py's.
 """
 
@@ -16,11 +17,12 @@ from servha.config.document import Document, MaintenanceSection
 from servha.config.kinds import DETECTORS, RESOURCES
 from servha.core.words import Text, as_dict, say
 from servha.daemon.api import Verb, for_administrators
-from servha.daemon.arguments import needed_word, number, part, word
-from servha.daemon.caller import Caller
+from servha.daemon.arguments import needed_word, number, part, word, yes
+from servha.daemon.caller import Caller, DoorKind
 from servha.daemon.configuration import Configuration
 from servha.daemon.maintenance import WallClock, wall_clock_s
-from servha.daemon.replicate import Replicator
+from servha.daemon.replicate import Outcome, Replicator
+from servha.daemon.shelf import Version
 from servha.wire.rpc import Args, Code, Json, Refusal
 
 LASTS_S_MAX: Final = 366 * 86400
@@ -28,7 +30,7 @@ SCOPES: Final = ("tree", "resource", "node")
 
 
 class EditingDesk:
-    """The verbs config.plan, kinds, maintenance.begin and maintenance.end."""
+    """The verbs config.get, config.plan, config.replace, kinds, maintenance.begin and maintenance.end."""
 
     def __init__(
         self, configuration: Configuration, replicator: Replicator, now_s: WallClock = wall_clock_s
@@ -40,11 +42,30 @@ class EditingDesk:
     def verbs(self) -> Mapping[str, Verb]:
         """The rows for the table of verbs."""
         return {
+            "config.get": for_administrators(self.get),
             "config.plan": for_administrators(self.plan),
+            "config.replace": for_administrators(self.replace),
             "kinds": for_administrators(self.kinds),
             "maintenance.begin": for_administrators(self.begin),
             "maintenance.end": for_administrators(self.end),
         }
+
+    async def get(self, _args: Args, caller: Caller) -> Json:
+        """config.get {}: the configuration in force; its password section is for root here alone."""
+        current = self._configuration.must_have()
+        hidden = () if caller.door is DoorKind.LOCAL else ("password",)
+        shown = {name: value for name, value in current.data.items() if name not in hidden}
+        return {**told_of(current), "document": shown}
+
+    async def replace(self, args: Args, _: Caller) -> Json:
+        """config.replace {base_generation, document, alone}: see `Replicator.propose`."""
+        return told_of_outcome(
+            await self._replicator.propose(
+                part(args, "document"),
+                base_generation=number(args, "base_generation"),
+                alone=yes(args, "alone"),
+            )
+        )
 
     async def plan(self, args: Args, _: Caller) -> Json:
         """config.plan {base_generation, document}: say what `config.replace` would change, and change nothing.
@@ -63,9 +84,7 @@ class EditingDesk:
                 base=base,
             )
             return {"changes": [], "generation": current.generation, "meanwhile": _told(found or [unknown])}
-        version = await self._configuration.read(
-            {**part(args, "document"), "generation": base + 1, "parent_digest": current.digest}
-        )
+        version = await self._configuration.read_successor(part(args, "document"))
         changes = edit.difference(current.document, version.document)
         return {"changes": _told(changes), "generation": current.generation, "meanwhile": None}
 
@@ -127,6 +146,20 @@ class EditingDesk:
 
         outcome = await self._replicator.amend(changed)
         return {"generation": outcome.version.generation, "on_both": outcome.on_both}
+
+
+def told_of(version: Version) -> dict[str, Json]:
+    """Return what every answer about a version begins with."""
+    return {
+        "generation": version.generation,
+        "digest": version.digest,
+        "cluster": version.document.cluster.name,
+    }
+
+
+def told_of_outcome(outcome: Outcome) -> dict[str, Json]:
+    """Return the answer to a change: the version, and whether the other node has it too."""
+    return {**told_of(outcome.version), "on_both": outcome.on_both}
 
 
 def _scope(args: Args) -> str:

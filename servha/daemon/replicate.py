@@ -133,9 +133,7 @@ class Replicator:
         current = self._configuration.must_have()
         if base_generation != current.generation:
             raise Refusal(Code.TRY_AGAIN, _changed_since(current.generation, base_generation))
-        version = await self._configuration.read(
-            {**data, "generation": current.generation + 1, "parent_digest": current.digest}
-        )
+        version = await self._configuration.read_successor(data)
         if _same_content(version, current):
             return Outcome(current, on_both=True)
         if version.document.node(self._us()) is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from servha.daemon.caller import Caller, DoorKind, Right
 from servha.wire.rpc import Code
 from tests.daemon.two_nodes import TwoNodes, refused
 
@@ -48,6 +49,29 @@ async def test_a_plan_of_something_wrong_names_every_place(nodes: TwoNodes) -> N
     refusal = await refused(one.do("config.plan", base_generation=one.current.generation, document=bad))
     assert refusal.code is Code.BAD_CONFIGURATION
     assert {"nonsense"} <= {problem.path for problem in refusal.problems}
+
+
+async def test_the_password_is_shown_to_root_alone_and_stays_when_others_change_the_rest(
+    nodes: TwoNodes,
+) -> None:
+    one = await nodes.founded()
+    before = one.current.document
+    assert before.password is not None
+    secret = before.password.hash
+    assert secret in json.dumps(await one.do("config.get"))
+    for door in (DoorKind.WEB, DoorKind.MANAGEMENT):
+        browser = Caller(door, "password", "192.0.2.7", same_machine=False, right=Right.ADMINISTRATOR)
+        seen = await one.do_as(browser, "config.get", {})
+        assert secret not in json.dumps(seen)
+        wish = {
+            "base_generation": seen["generation"],
+            "document": described(seen["document"], f"by {door}"),
+        }
+        plan = await one.do_as(browser, "config.plan", wish)
+        assert "password" not in json.dumps(plan["changes"])
+        await one.do_as(browser, "config.replace", wish)
+        assert one.current.document.password == before.password
+        assert one.current.document.nodes[0].description == f"by {door}"
 
 
 async def test_the_kinds_come_with_what_a_form_needs(nodes: TwoNodes) -> None:

@@ -187,7 +187,10 @@ class Node:
         await self.api.close()
 
     async def do(self, verb: str, **args: Any) -> dict[str, Any]:
-        answer = await self.api.answer(Request(1, verb, args), ROOT)
+        return await self.do_as(ROOT, verb, args)
+
+    async def do_as(self, caller: Caller, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        answer = await self.api.answer(Request(1, verb, args), caller)
         assert isinstance(answer, dict)
         return answer
 

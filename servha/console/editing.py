@@ -1,4 +1,4 @@
-"""The addresses for changing the configuration: itself, the kinds it is made of, and maintenance.
+"""The addresses for changing the configuration: itself, its kinds, maintenance, and a second server's invitation.
 
 Decides that a change made from an older configuration is answered with what others changed meanwhile. Refuses to
 know what a configuration is: plan, problems and kinds are servhad's words.
@@ -80,6 +80,11 @@ def end_maintenance(session: Session, scope: str, name: str) -> Any:
     return ask(session, "maintenance.end", scope=scope, name=name)
 
 
+def invite(session: Session) -> Any:
+    """POST /invitation: a code with which a second server may join, and for how many seconds it is good."""
+    return ask(session, "cluster.invite")
+
+
 def _changed_meanwhile(plan: Any) -> HTTPResponse:
     text = say(
         "the configuration was changed by somebody else meanwhile (now {n}):"
@@ -95,6 +100,7 @@ ROUTES: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
     ("GET", "/api/v1/config", config),
     ("PUT", "/api/v1/config", change),
     ("GET", "/api/v1/kinds", kinds),
+    ("POST", "/api/v1/invitation", invite),
     ("POST", "/api/v1/maintenance", begin_maintenance),
     ("DELETE", "/api/v1/maintenance/<scope>/<name:path>", end_maintenance),
 )

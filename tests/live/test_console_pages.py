@@ -104,6 +104,7 @@ def test_every_screen_is_whole_on_a_phone_in_the_dark_and_speaks_the_other_langu
     headings = {
         "overview": ("Cluster", "集群概览"),
         "trees": ("Resource trees", "资源树"),
+        "nodes": ("Nodes", "节点"),
         "events": ("Events", "事件"),
         "why": ("Why", "决策原因"),
     }

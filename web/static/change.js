@@ -17,6 +17,8 @@ export class Change {
   trouble = signal(""); // why it cannot be, in one sentence
   late = signal(false); // somebody else was quicker
   done = signal(null); // {generation, before}: what was just done, and the document as it was
+  unheard = signal(false); // the other node could not be asked: it may be done here alone
+  alone = signal(false);
   busy = signal(false);
   #newest = 0; // only the answer to the newest question counts
   #settling = 0;
@@ -30,7 +32,7 @@ export class Change {
   // `first` is awaited before the form is filled.
   async open(about, first = async () => {}) {
     this.about.value = about;
-    for (const [one, empty] of [[this.base, null], [this.plan, null], [this.done, null], [this.late, false]]) one.value = empty;
+    for (const [one, empty] of [[this.base, null], [this.plan, null], [this.done, null], [this.late, false], [this.unheard, false], [this.alone, false]]) one.value = empty;
     this.#clear();
     await this.#try(async () => {
       const [now] = await Promise.all([configuration(), first()]);
@@ -78,7 +80,7 @@ export class Change {
   async make() {
     await this.#try(async () => {
       const before = this.base.value.document;
-      const { generation } = await changeConfiguration(this.#wish());
+      const { generation } = await changeConfiguration({ ...this.#wish(), alone: this.alone.value });
       this.#clear();
       this.done.value = { generation, before };
     });
@@ -87,7 +89,7 @@ export class Change {
   async undo() {
     await this.#try(async () => {
       const { generation, before } = this.done.value;
-      await changeConfiguration({ document: before, base_generation: generation });
+      await changeConfiguration({ document: before, base_generation: generation, alone: this.alone.value });
       this.close();
     });
   }
@@ -117,6 +119,7 @@ export class Change {
       this.late.value = true;
       this.plan.value = null;
     }
+    if (error.code === "try-again") this.unheard.value = true;
     this.trouble.value = error.message;
     this.problems.value = error.problems;
   }
@@ -124,8 +127,9 @@ export class Change {
 
 export const sentence = (problem) => [problem.because.text, problem.remedy?.text].filter(Boolean).join("; ");
 
-// The dialog around a form. `beside` lists the paths whose problems the form itself shows at their fields.
-export function ChangeDialog({ change, title, act, beside = [], children }) {
+// The dialog around a form. `beside` lists the paths whose problems the form itself shows at their fields; `after` is
+// shown when it is done.
+export function ChangeDialog({ change, title, act, beside = [], after, children }) {
   const dialog = useRef();
   const about = change.about.value;
   useEffect(() => {
@@ -139,13 +143,15 @@ export function ChangeDialog({ change, title, act, beside = [], children }) {
   return html`<dialog ref=${dialog} onClose=${close} aria-label=${about ? title : undefined}>
     ${about &&
     html`<h2>${title}</h2>
-      ${done ? html`<p role="status">${t("edit.done", { generation: done.generation })}</p>` : change.base.value && children}
+      ${done ? html`<p role="status">${t("edit.done", { generation: done.generation })}</p>${after}` : change.base.value && children}
       <div class="always">
         ${!done && html`<${Plan} change=${change} />`}
         <div class="trouble" role="alert">
           ${change.trouble.value && html`<p>${change.trouble.value}</p>`}
           ${others.map((problem) => html`<p>${problem.path && html`<code>${problem.path}</code>${" "}`}${sentence(problem)}</p>`)}
         </div>
+        ${change.unheard.value &&
+        html`<label class="box"><input type="checkbox" checked=${change.alone.value} onChange=${(event) => (change.alone.value = event.currentTarget.checked)} /> ${t("edit.alone")}</label>`}
         <${Buttons} change=${change} close=${close} act=${act} />
       </div>`}
   </dialog>`;
@@ -155,7 +161,7 @@ function Plan({ change }) {
   const lines = change.plan.value;
   if (!lines) return null;
   return html`<h3>${t("edit.plan")}</h3>
-    ${lines.length ? html`<ul class="plan">${lines.map((line) => html`<li>${line}</li>`)}</ul>` : html`<p>${t("edit.nothing")}</p>`}`;
+    ${lines.length ? html`<div class="plan" tabindex="0" role="region" aria-label=${t("edit.plan")}><ul>${lines.map((line) => html`<li>${line}</li>`)}</ul></div>` : html`<p>${t("edit.nothing")}</p>`}`;
 }
 
 function Buttons({ change, close, act }) {

@@ -6,6 +6,7 @@ import { Frame, screen } from "./frame.js";
 import { html } from "./html.js";
 import { picture, stop, watch } from "./live.js";
 import { Login } from "./login.js";
+import { Nodes } from "./nodes.js";
 import { Overview } from "./overview.js";
 import { ChoosePassword } from "./password.js";
 import { loadSession, session } from "./server.js";
@@ -13,7 +14,7 @@ import { Trees } from "./trees.js";
 import { Why } from "./why.js";
 import { language, loadWords, t } from "./words.js";
 
-const SCREENS = { overview: Overview, trees: Trees, events: Events, why: Why };
+const SCREENS = { overview: Overview, trees: Trees, nodes: Nodes, events: Events, why: Why };
 
 function Console() {
   language.value; // every word on the page follows it

@@ -34,7 +34,7 @@ export function valuesOf(fields, texts) {
 }
 
 const shown = (field) => (field.default === null || field.default === undefined ? "" : typed(field, field.default).replaceAll("\n", " "));
-const choiceWords = (name) => (has(`choice.${name}`) ? t(`choice.${name}`) : name);
+const choiceWords = (name, group = "choice") => (has(`${group}.${name}`) ? t(`${group}.${name}`) : name);
 
 // What a kind is, as one choice among others.
 export const named = (kind) => kind.about.text.replace(/[.。]$/u, "");
@@ -44,7 +44,7 @@ export function Field({ id, field, text, set, problems = [], hint }) {
   const described = wrong.length ? `${id}-wrong` : undefined;
   const common = { id, "aria-describedby": described, "aria-invalid": wrong.length ? "true" : undefined };
   // What a kind's field is called in the configuration helps whoever also uses the command line.
-  const label = field.description ? html`${field.description.text} <code class="hint">${field.name}</code>` : t(`field.${field.label ?? field.name}`);
+  const label = field.words ?? (field.description ? html`${field.description.text} <code class="hint">${field.name}</code>` : t(`field.${field.label ?? field.name}`));
   const told = wrong.length > 0 && html`<p class="trouble" id="${id}-wrong">${wrong.join(" ")}</p>`;
   if (field.type === "yes-no")
     return html`<label class="box" for=${id}><input type="checkbox" ...${common} checked=${text} onChange=${(event) => set(event.currentTarget.checked)} /> ${label}</label>${told}`;
@@ -52,7 +52,7 @@ export function Field({ id, field, text, set, problems = [], hint }) {
   const several = field.type === "list" || field.type === "mapping";
   return html`<label class="above" for=${id}>${label}${field.required ? html` <span class="hint">${t("edit.required")}</span>` : ""}${several ? html` <span class="hint">${t(`edit.${field.type}`)}</span>` : ""}</label>
     ${field.choices?.length
-      ? html`<select ...${common} value=${text || shown(field)} onChange=${input}>${field.choices.map((one) => html`<option key=${one} value=${one}>${choiceWords(one)}</option>`)}</select>`
+      ? html`<select ...${common} value=${text || shown(field)} onChange=${input}>${field.choices.map((one) => html`<option key=${one} value=${one}>${choiceWords(one, field.group)}</option>`)}</select>`
       : several
         ? html`<textarea ...${common} rows="3" value=${text} onInput=${input}></textarea>`
         : html`<input ...${common} type="text" inputmode=${field.type.endsWith("number") ? "decimal" : undefined} autocomplete="off" spellcheck=${false}

@@ -3,7 +3,8 @@ import { useState } from "preact/hooks";
 import { html } from "./html.js";
 import { t } from "./words.js";
 
-export function Ordered({ legend, all, chosen, set }) {
+// `fixed`: nothing is taken out.
+export function Ordered({ legend, all, chosen, set, fixed = false }) {
   const [dragged, drag] = useState("");
   const rest = all.filter((name) => !chosen.includes(name));
   const move = (name, place) => {
@@ -23,7 +24,7 @@ export function Ordered({ legend, all, chosen, set }) {
           <span class="grow">${name}</span>
           <button type="button" disabled=${place === 0} aria-label=${t("ordered.up", { name })} onClick=${() => move(name, place - 1)}>↑</button>
           <button type="button" disabled=${place === chosen.length - 1} aria-label=${t("ordered.down", { name })} onClick=${() => move(name, place + 1)}>↓</button>
-          <button type="button" aria-label=${t("ordered.out", { name })} onClick=${() => set(chosen.filter((one) => one !== name))}>×</button>
+          ${!fixed && html`<button type="button" aria-label=${t("ordered.out", { name })} onClick=${() => set(chosen.filter((one) => one !== name))}>×</button>`}
         </li>`,
       )}
     </ol>

@@ -80,3 +80,5 @@ export const configuration = () => ask("GET", "/config");
 export const kinds = () => ask("GET", "/kinds");
 
 export const changeConfiguration = (body) => ask("PUT", "/config", body);
+
+export const invite = () => ask("POST", "/invitation", {});

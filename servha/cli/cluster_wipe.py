@@ -84,6 +84,7 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
 def doomed(where: Places) -> list[Path]:
     """Return the files that make this node a member of a cluster."""
     found = sorted(where.state.glob("cluster.json*")) + sorted(where.state.glob("ownership.json*"))
+    found += sorted(where.state.glob("founding.json*"))
     return [p for p in [*found, *(where.etc / name for name in SECRET_NAMES)] if p.is_file()]
 
 

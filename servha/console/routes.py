@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, static_file
 
-from servha.console import editing, page
+from servha.console import editing, founding, page
 from servha.console.answers import (
     answer,
     asked_word,
@@ -78,7 +78,7 @@ class Console:
             ("GET", "/static/<path:path>", self._static),
         ):
             app.route(path, method, self._passed(handler))
-        for method, path, handler in editing.ROUTES:
+        for method, path, handler in (*editing.ROUTES, *founding.ROUTES):
             app.route(path, method, self._passed(self._known(handler)))
         app.default_error_handler = _library_error
 
@@ -138,6 +138,7 @@ class Console:
             right=str(shown.get("right", "")),
             choose_password=bool(shown.get("choose_password")),
             ticket=str(shown.get("ticket", "")),
+            cluster=str(shown.get("cluster", "")),
         )
         session = self.sessions.find(word)
         assert session is not None
@@ -178,6 +179,7 @@ class Console:
             "right": session.right,
             "choose_password": session.choose_password,
             "address": str(session.place),
+            "cluster": session.cluster,
             "idle_s": IDLE_S,
             "csrf": session.csrf,
         }

@@ -44,6 +44,8 @@ class Session:
     ticket: str
     since_s: float
     seen_s: float
+    cluster: str = ""
+    """The cluster's name; empty while the node is in none."""
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(WORD_BYTES))
 
 
@@ -55,10 +57,19 @@ class Sessions:
         self._known: dict[str, Session] = {}
         self._lock = threading.Lock()
 
-    def open(self, *, place: Place, browser: str, right: str, choose_password: bool, ticket: str) -> str:
+    def open(
+        self,
+        *,
+        place: Place,
+        browser: str,
+        right: str,
+        choose_password: bool,
+        ticket: str,
+        cluster: str = "",
+    ) -> str:
         """Begin a session and return the word that goes into its cookie."""
         now_s = self._clock_s()
-        session = Session(place, browser, right, choose_password, ticket, now_s, now_s)
+        session = Session(place, browser, right, choose_password, ticket, now_s, now_s, cluster)
         word = secrets.token_urlsafe(WORD_BYTES)
         with self._lock:
             self._forget_old(now_s)

@@ -28,7 +28,7 @@ from servha.daemon.password import PasswordDesk, PasswordRecord
 from servha.daemon.replicate import Replicator
 from servha.daemon.shelf import Version
 from servha.daemon.tls import certificate_fingerprint
-from servha.wire.rpc import Args, Code, Json, Refusal
+from servha.wire.rpc import Args, Code, Json, Refusal, failure_as_json
 
 _GIVEN_UP_MAX: Final = 64
 
@@ -41,8 +41,18 @@ class _Begun:
     method: proof.Method
 
 
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """What a caller offers who has proven that it knows the secret, and our own proof for it."""
+
+    offer: Args
+    current: Version
+    method: proof.Method
+    proof: str
+
+
 class Admission:
-    """Answers join.hello, join.prove, join.staged and join.ask."""
+    """Answers join.hello, join.look, join.prove, join.staged and join.ask."""
 
     def __init__(
         self,
@@ -72,6 +82,8 @@ class Admission:
                 return self._hello(args, caller)
             case "prove":
                 return await self._prove(args, caller)
+            case "look":
+                return await self._look(args, caller)
             case "staged":
                 return await self._staged(args, caller)
             case "ask":
@@ -115,7 +127,42 @@ class Admission:
             "scrypt": {"salt": record.salt.hex(), "n": record.n, "r": record.r, "p": record.p},
         }
 
+    async def _look(self, args: Args, caller: Caller) -> Json:
+        """Show who has proven the same as for a join what the join would be; nothing changes, no code is used up."""
+        seen = self._proven(args, caller)
+        data, document = seen.current.data, seen.current.document
+        ours = document.node(self._us())
+        links = {name: ours.links[name] for name in document.links if name in ours.links} if ours else {}
+        failure = None
+        try:
+            await self._with(seen.offer, seen.current)
+        except Refusal as refusal:
+            failure = failure_as_json(refusal.failure)
+        near = pair(links, part(seen.offer, "interfaces"))
+        return {
+            "proof": seen.proof,
+            "node": self._us(),
+            "settings": {name: data[name] for name in ("cluster", "timing", "ports") if name in data},
+            "links": [{"name": name, "nic": end.nic, "address": end.address} for name, end in links.items()],
+            "paired": {name: {"nic": end.nic, "address": end.address} for name, end in near.items()},
+            "failure": failure,
+        }
+
     async def _prove(self, args: Args, caller: Caller) -> Json:
+        seen = self._proven(args, caller)
+        version = await self._with(seen.offer, seen.current)
+        if seen.method is proof.Method.CODE:
+            self.invitation.use()
+        caller.kept["joining"] = version
+        return {
+            "proof": seen.proof,
+            "cluster_key": self._identity.read_cluster_key().hex(),
+            "document": version.data,
+            "digest": version.digest,
+        }
+
+    def _proven(self, args: Args, caller: Caller) -> _Proven:
+        """Return what is offered by a caller that knows the secret. Raises `Refusal` when it does not."""
         begun = caller.kept.pop("join", None)  # a challenge is good for one answer
         if not isinstance(begun, _Begun):
             raise Refusal(Code.USAGE, say("a join begins with hello"))
@@ -143,16 +190,7 @@ class Admission:
                 node=self._us(),
             )
             raise Refusal(Code.NOT_PERMITTED, text)
-        version = await self._with(offer, current)
-        if begun.method is proof.Method.CODE:
-            self.invitation.use()
-        caller.kept["joining"] = version
-        return {
-            "proof": transcript.proof(secret, proof.Side.ADMITTING),
-            "cluster_key": self._identity.read_cluster_key().hex(),
-            "document": version.data,
-            "digest": version.digest,
-        }
+        return _Proven(offer, current, begun.method, transcript.proof(secret, proof.Side.ADMITTING))
 
     async def _staged(self, args: Args, caller: Caller) -> Json:
         version = caller.kept.pop("joining", None)

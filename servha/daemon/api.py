@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from servha.daemon.arguments import word
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import Answer, Caller, DoorKind, Method, Right
 from servha.daemon.door import WEB_USER, Door, Limits
+from servha.daemon.founding import Lock
 from servha.daemon.identity import Identity
 from servha.daemon.interfaces import is_own_address
 from servha.daemon.maintenance import wall_clock_s
@@ -76,6 +77,7 @@ class Api:
     """Opens and closes the doors, and answers what comes in by them.
 
     `current` gives the configuration in force, `us` this node's name in it; `note` writes a journal line.
+    `founding` gives what a console's login is compared with before there is a cluster; without it there is none then.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Api:
         note: Note,
         attempts: Attempts | None = None,
         desk: PasswordDesk | None = None,
+        founding: Callable[[], Awaitable[Lock]] | None = None,
     ) -> None:
         self._verbs = {
             "login": for_strangers(self._login),
@@ -98,6 +101,7 @@ class Api:
         self._current = current
         self._us = us
         self._note = note
+        self._founding = founding
         self.attempts = attempts or Attempts()
         self.desk = desk or PasswordDesk()
         self.doors: list[Door] = []
@@ -212,7 +216,7 @@ class Api:
         return True
 
     async def _login(self, args: Args, caller: Caller) -> Json:
-        record = self._record(args, caller)
+        key, record = await self._lock(args, caller)
         now_s = asyncio.get_running_loop().time()
         wait_s = self.attempts.wait_s(caller.address, same_machine=caller.same_machine, now_s=now_s)
         if wait_s > 0:
@@ -227,35 +231,44 @@ class Api:
         caller.name = "password"
         chooses = record.initial and not caller.same_machine
         caller.right = Right.CHOOSER if chooses else Right.ADMINISTRATOR
-        key = self._identity.read_cluster_key()
         ticket = tickets.issue(key, record, caller.right, now_unix_s=wall_clock_s())
-        return {"right": caller.right.value, "choose_password": record.initial, "ticket": ticket}
+        return {**self._told(caller, record), "ticket": ticket}
 
     async def _resume(self, args: Args, caller: Caller) -> Json:
         """resume {ticket, from}: the right that an earlier login gave, on a new connection or on the other node."""
-        record = self._record(args, caller)
-        key = self._identity.read_cluster_key()
+        key, record = await self._lock(args, caller)
         right = tickets.read(key, record, word(args, "ticket"), now_unix_s=wall_clock_s())
         if right is None:
             text = say("this login is over, or the password has changed since: log in again")
             raise Refusal(Code.NOT_PERMITTED, text)
         caller.name, caller.right = "password", right
-        return {"right": right.value, "choose_password": record.initial}
+        return self._told(caller, record)
 
-    def _record(self, args: Args, caller: Caller) -> PasswordRecord:
-        """Return the password to compare with, and take over from the console whose browser it is that asks."""
+    def _told(self, caller: Caller, record: PasswordRecord) -> dict[str, Json]:
+        current = self._current()
+        cluster = current.document.cluster.name if current is not None else ""
+        return {"right": caller.right.value, "choose_password": record.initial, "cluster": cluster}
+
+    async def _lock(self, args: Args, caller: Caller) -> tuple[bytes, PasswordRecord]:
+        """Return the key of tickets and the password to compare with.
+
+        From the console it takes over whose browser it is that asks.
+        """
         if caller.door not in (DoorKind.MANAGEMENT, DoorKind.WEB):
             raise Refusal(Code.USAGE, say("login belongs to the management port"))
+        if caller.door is DoorKind.WEB:
+            caller.address = word(args, "from")
+            caller.same_machine = is_own_address(caller.address)
         current = self._current()
+        if current is None and self._founding is not None and caller.door is DoorKind.WEB:
+            lock = await self._founding()
+            return lock.key, lock.record
         if current is None:
             text = say(
                 "this node is in no cluster yet: run `servha cluster init` or `servha cluster join` on it"
             )
             raise Refusal(Code.NOT_PERMITTED, text)
-        if caller.door is DoorKind.WEB:
-            caller.address = word(args, "from")
-            caller.same_machine = is_own_address(caller.address)
-        return PasswordRecord.of(current.document.password)
+        return self._identity.read_cluster_key(), PasswordRecord.of(current.document.password)
 
 
 def _why_not(verb: str, caller: Caller) -> Text:

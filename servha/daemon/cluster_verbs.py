@@ -15,19 +15,21 @@ from typing import Final
 
 import servha
 from servha.core.words import Text, say
-from servha.daemon import interfaces
+from servha.daemon import interfaces, nics, tickets
 from servha.daemon.admit import Admission
 from servha.daemon.api import Verb, for_administrators, for_choosers, for_strangers, for_the_peer
 from servha.daemon.arguments import needed_word, yes
 from servha.daemon.attempts import Attempts
-from servha.daemon.caller import Caller
+from servha.daemon.caller import Caller, DoorKind, Right
 from servha.daemon.configuration import Configuration
 from servha.daemon.editing import EditingDesk, told_of, told_of_outcome
 from servha.daemon.first_node import FirstNode, chosen_password
 from servha.daemon.follow import Alarms, Follower
+from servha.daemon.founding import Founding
 from servha.daemon.identity import Identity
 from servha.daemon.join import Joining
-from servha.daemon.password import INITIAL_PASSWORD, PasswordDesk, password_problems
+from servha.daemon.maintenance import wall_clock_s
+from servha.daemon.password import INITIAL_PASSWORD, PasswordDesk, PasswordRecord, password_problems
 from servha.daemon.peer_channel import PeerAddress, PeerChannel, ways_to
 from servha.daemon.replicate import Replicator
 from servha.daemon.shelf import Shelf, Version, peer_of
@@ -56,6 +58,7 @@ class ClusterDesk:
         self.attempts = Attempts()
         self.passwords = PasswordDesk()
         self._outlets = outlets
+        self.founding = Founding(state_directory, self.passwords)
         note, us = outlets.note, self.us
         self.configuration = Configuration(Shelf(state_directory), self._in_force)
         self.channel = PeerChannel(identity=self.identity, where=self._peer_address)
@@ -68,6 +71,7 @@ class ClusterDesk:
             self.configuration,
             identity=self.identity,
             desk=self.passwords,
+            founding=self.founding,
             interfaces=outlets.interfaces,
             note=note,
         )
@@ -103,6 +107,7 @@ class ClusterDesk:
         if current is not None:
             self._name_us(current)
             self.channel.start()
+            self.founding.forget()  # what was cut off between the cluster and this
         elif self.configuration.staged is not None:
             self._resuming = asyncio.create_task(self._resume(), name="finish a join")
         return current
@@ -120,6 +125,8 @@ class ClusterDesk:
         return {
             "cluster.init": for_administrators(self._init),
             "cluster.join": for_administrators(self._join, within_s=90.0),
+            "cluster.joining": for_administrators(self._progress),
+            "interfaces": for_administrators(self._interfaces),
             "cluster.invite": for_administrators(self._invite),
             "cluster.password": for_choosers(self._password),
             "cluster.adopt": for_administrators(self._adopt),
@@ -134,11 +141,36 @@ class ClusterDesk:
 
     # --- the verbs -----------------------------------------------------------------------------------------------
 
-    async def _init(self, args: Args, _: Caller) -> Json:
-        return told_of(await self.first_node.init(args))
+    async def _init(self, args: Args, caller: Caller) -> Json:
+        """cluster.init {dry_run}: see `FirstNode.init`; with `dry_run` only the plan, see `FirstNode.plan`."""
+        if yes(args, "dry_run"):
+            return await self.first_node.plan(args)
+        return self._entered(await self.first_node.init(args), caller)
 
-    async def _join(self, args: Args, _: Caller) -> Json:
-        return told_of(await self.joining.join(args))
+    async def _join(self, args: Args, caller: Caller) -> Json:
+        """cluster.join {dry_run}: see `Joining.join`; with `dry_run` only what it would be, see `Joining.look`."""
+        if yes(args, "dry_run"):
+            return await self.joining.look(args)
+        return self._entered(await self.joining.join(args), caller)
+
+    async def _progress(self, _args: Args, _: Caller) -> Json:
+        """cluster.joining {}: the step that a join is at, empty while there is none, and whether one is undecided."""
+        return {"step": self.joining.step, "undecided": self.configuration.staged is not None}
+
+    async def _interfaces(self, _args: Args, _: Caller) -> Json:
+        """interfaces {}: this machine's name, interfaces and disks; see nics.py."""
+        return await nics.surroundings()
+
+    def _entered(self, version: Version, caller: Caller) -> Json:
+        """Tell of the cluster that this node has just come into; a console also gets a ticket that is good in it."""
+        told = told_of(version)
+        if caller.door is DoorKind.WEB:
+            record = PasswordRecord.of(version.document.password)
+            right = Right.CHOOSER if record.initial and not caller.same_machine else caller.right
+            key = self.identity.read_cluster_key()
+            told["right"], told["choose_password"] = right.value, record.initial
+            told["ticket"] = tickets.issue(key, record, right, now_unix_s=wall_clock_s())
+        return told
 
     async def _invite(self, _args: Args, _: Caller) -> Json:
         return self.admission.invite()
@@ -153,7 +185,13 @@ class ClusterDesk:
                 Code.BAD_CONFIGURATION, text, [Problem("password", because) for because in problems]
             )
         assert chosen != INITIAL_PASSWORD
-        section = (await chosen_password(chosen, self.passwords)).as_section()
+        record = await chosen_password(chosen, self.passwords)
+        if self.configuration.current is None:
+            await self.founding.choose(record)
+            who = caller.address or "root"
+            self._outlets.note("info", say("the password of this node was chosen by {who}", who=who))
+            return {"generation": 0, "digest": "", "cluster": "", "on_both": False}
+        section = record.as_section()
         outcome = await self.replicator.amend(
             lambda document: replace(document, password=section), alone=yes(args, "alone")
         )
@@ -177,6 +215,7 @@ class ClusterDesk:
     def _in_force(self, version: Version) -> None:
         self._name_us(version)
         self.channel.start()
+        self.founding.forget()
         self._outlets.in_force(version)
 
     def _name_us(self, version: Version) -> None:

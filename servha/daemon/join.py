@@ -27,7 +27,7 @@ from servha.daemon.identity import Identity
 from servha.daemon.interfaces import Interfaces, ends_here, nearest
 from servha.daemon.password import PasswordDesk, PasswordRecord
 from servha.daemon.shelf import Version
-from servha.wire.rpc import Args, BadFrame, Code, Json, Refusal
+from servha.wire.rpc import Args, BadFrame, Code, Json, Problem, Refusal
 
 DIAL_S: Final = 5.0
 STEP_S: Final = 20.0
@@ -53,6 +53,8 @@ class Joining:
         self._interfaces = interfaces
         self._note = note
         self._under_way = False
+        self.step = ""
+        """What a join is doing now, for whoever watches: call, prove, keep or finish; empty while there is none."""
 
     async def join(self, args: Args) -> Version:
         """Join the cluster of the node at `address`.
@@ -71,7 +73,36 @@ class Joining:
             self._configuration.must_have_none()
             return await self._join(args)
         finally:
-            self._under_way = False
+            self._under_way, self.step = False, ""
+
+    async def look(self, args: Args) -> Json:
+        """Say what `join` would be with the same `args`, and change nothing on either node.
+
+        Answers {node, settings, links, paired, failure}: the first node's name, its cluster's settings, its links,
+        the ends here that are near them, and why it would refuse this join, or None. Raises `Refusal` when it cannot
+        even be asked: its one problem names what is wrong, address, password, code or links.
+        """
+        self._configuration.must_have_none()
+        if self._under_way:
+            raise Refusal(Code.TRY_AGAIN, say("this node is joining a cluster already: wait for the outcome"))
+        self._under_way = True
+        place, secret = "links", "code" if word(args, "code") else "password"
+        try:
+            node, interfaces = needed_word(args, "node"), self._interfaces()
+            ends = ends_here(part(args, "links"), interfaces)
+            place = secret
+            async with self._first_node(args, ends, interfaces) as (there, code):
+                self.step = "prove"
+                if not self._identity.has_certificate():
+                    await self._identity.make_certificate(node)
+                offer = self._offer(node, word(args, "description"), ends, interfaces)
+                seen = await self._prove(there, offer, args, code, step="look")
+                return {name: value for name, value in seen.items() if name != "proof"}
+        except Refusal as refusal:
+            place = {"call": "address", "prove": secret}.get(self.step, place)
+            raise Refusal(refusal.code, refusal.text, [Problem(place, refusal.text)]) from refusal
+        finally:
+            self._under_way, self.step = False, ""
 
     async def resume(self) -> bool | None:
         """Finish a join that was cut off: True when we are in, False when not, None when it cannot be told yet.
@@ -93,9 +124,25 @@ class Joining:
 
     async def _join(self, args: Args) -> Version:
         node = needed_word(args, "node")
-        code = proof.JoinCode.read(word(args, "code")) if word(args, "code") else None
         interfaces = self._interfaces()
         ends = ends_here(part(args, "links"), interfaces)
+        async with self._first_node(args, ends, interfaces) as (there, code):
+            await self._identity.make_certificate(node)
+            offer = self._offer(node, word(args, "description"), ends, interfaces)
+            self.step = "prove"
+            granted = await self._prove(there, offer, args, code, step="prove")
+            self.step = "keep"
+            staged = await self._stage(there, granted)
+            self.step = "finish"
+            return await self._finish(there, staged)
+
+    @asynccontextmanager
+    async def _first_node(
+        self, args: Args, ends: dict[str, LinkEnd], interfaces: Interfaces
+    ) -> AsyncIterator[tuple[Connection, proof.JoinCode | None]]:
+        """Call the node at `address`, and make sure that it made the code where there is one."""
+        code = proof.JoinCode.read(word(args, "code")) if word(args, "code") else None
+        self.step = "call"
         port = args.get("port")
         address = needed_word(args, "address")
         way = Way("", address, port if isinstance(port, int) else Ports().peer, source=nearest(ends, address))
@@ -112,10 +159,7 @@ class Joining:
                     address=way.address,
                 )
                 raise Refusal(Code.NOT_PERMITTED, text)
-            await self._identity.make_certificate(node)
-            offer = self._offer(node, word(args, "description"), ends, interfaces)
-            staged = await self._prove(there, offer, args, code)
-            return await self._finish(there, staged)
+            yield there, code
 
     def _offer(
         self, node: str, description: str, ends: dict[str, LinkEnd], interfaces: Interfaces
@@ -130,8 +174,14 @@ class Joining:
         }
 
     async def _prove(
-        self, there: Connection, offer: dict[str, Json], args: Args, code: proof.JoinCode | None
-    ) -> Version:
+        self,
+        there: Connection,
+        offer: dict[str, Json],
+        args: Args,
+        code: proof.JoinCode | None,
+        *,
+        step: str,
+    ) -> Args:
         method = proof.Method.PASSWORD if code is None else proof.Method.CODE
         hello = await _step(there, {"step": "hello", "protocol": proof.PROTOCOL, "method": method.value})
         nonce = secrets.token_hex(proof.NONCE_BYTES)
@@ -150,7 +200,7 @@ class Joining:
         granted = await _step(
             there,
             {
-                "step": "prove",
+                "step": step,
                 "nonce": nonce,
                 "offer": offer,
                 "proof": transcript.proof(secret, proof.Side.JOINING),
@@ -162,7 +212,7 @@ class Joining:
                 address=there.way.address,
             )
             raise Refusal(Code.NOT_PERMITTED, text)
-        return await self._stage(there, granted)
+        return granted
 
     async def _password_secret(self, hello: Args, password: str) -> bytes:
         try:

@@ -22,6 +22,7 @@ from servha.daemon.arguments import part
 from servha.daemon.caller import Answer, Caller
 from servha.daemon.cluster_verbs import ClusterDesk, Outlets
 from servha.daemon.door import Door
+from servha.daemon.founding import Lock
 from servha.daemon.journal import Journal
 from servha.daemon.loop import boottime_s
 from servha.daemon.machine_check import machine_problems
@@ -76,6 +77,7 @@ class Service:
             note=self.note,
             attempts=self.desk.attempts,
             desk=self.desk.passwords,
+            founding=self._founding,
         )
 
     def note(self, severity: str, text: Text) -> None:
@@ -281,6 +283,11 @@ class Service:
         if self._starting is not None:
             await self._starting
         return made
+
+    async def _founding(self) -> Lock:
+        """What a console's login is compared with while there is no cluster; never in place of a damaged one."""
+        self._refuse_on_damage()
+        return await self.desk.founding.lock()
 
     def _refuse_on_damage(self) -> None:
         if self._damage is not None:

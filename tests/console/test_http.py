@@ -36,6 +36,8 @@ def test_without_a_session_nothing_is_told_and_the_next_step_is(alone: Browser) 
         "/api/v1/stream",
         "/api/v1/config",
         "/api/v1/kinds",
+        "/api/v1/interfaces",
+        "/api/v1/cluster/join",
         "/metrics",
     ):
         status, told, _ = browser.ask("GET", path)
@@ -43,6 +45,8 @@ def test_without_a_session_nothing_is_told_and_the_next_step_is(alone: Browser) 
     status, told, _ = browser.ask("POST", "/api/v1/trees/web/order", {"verb": "stop"})
     assert status == 401
     assert browser.ask("PUT", "/api/v1/config", {"document": {}, "base_generation": 1})[0] == 401
+    assert browser.ask("POST", "/api/v1/cluster", {"name": "demo"})[0] == 401
+    assert browser.ask("POST", "/api/v1/cluster/join", {"address": "192.0.2.1"})[0] == 401
     assert browser.ask("POST", "/api/v1/maintenance", {"scope": "tree", "name": "web"})[0] == 401
     assert browser.ask("DELETE", "/api/v1/maintenance/resource/web/app")[0] == 401
 

@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { Events } from "./events.js";
+import { Founding } from "./founding.js";
 import { Frame, screen } from "./frame.js";
 import { html } from "./html.js";
 import { picture, stop, watch } from "./live.js";
@@ -21,13 +22,14 @@ function Console() {
   if (session.value === undefined) return html`<main><p role="status">${t("connection.console-gone")}</p></main>`;
   if (session.value === null) return html`<${Login} />`;
   if (session.value.choose_password) return html`<${ChoosePassword} />`;
+  if (!session.value.cluster) return html`<${Founding} />`;
   const Screen = SCREENS[screen.value] ?? Overview;
   return html`<${Frame}>${picture.value ? html`<${Screen} />` : html`<p role="status">${t("connection.opening")}</p>`}<//>`;
 }
 
 let watched = "";
 effect(() => {
-  const wanted = session.value && !session.value.choose_password ? `${session.value.csrf} ${language.value}` : "";
+  const wanted = session.value?.cluster && !session.value.choose_password ? `${session.value.csrf} ${language.value}` : "";
   if (wanted === watched) return;
   watched = wanted;
   if (wanted) watch();

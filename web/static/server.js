@@ -19,8 +19,9 @@ export class Refused extends Error {
 
 const LOOK_MS = 6_000;
 const CHANGE_MS = 40_000; // longer than servwebd waits for servhad
+const JOIN_MS = 100_000; // a join may take its time
 
-export async function ask(method, path, body) {
+export async function ask(method, path, body, within_ms = method === "GET" ? LOOK_MS : CHANGE_MS) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET" && session.value) headers["X-Servha-CSRF"] = session.value.csrf;
@@ -30,7 +31,7 @@ export async function ask(method, path, body) {
     response = await fetch(`/api/v1${path}${separator}lang=${language.value}`, {
       method,
       headers,
-      signal: AbortSignal.timeout(method === "GET" ? LOOK_MS : CHANGE_MS),
+      signal: AbortSignal.timeout(within_ms),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     told = await response.json();
@@ -82,3 +83,11 @@ export const kinds = () => ask("GET", "/kinds");
 export const changeConfiguration = (body) => ask("PUT", "/config", body);
 
 export const invite = () => ask("POST", "/invitation", {});
+
+export const surroundings = () => ask("GET", "/interfaces");
+
+export const makeCluster = (body) => ask("POST", "/cluster", body, JOIN_MS);
+
+export const joinCluster = (body) => ask("POST", "/cluster/join", body, JOIN_MS);
+
+export const joinProgress = () => ask("GET", "/cluster/join");

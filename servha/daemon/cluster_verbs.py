@@ -177,6 +177,9 @@ class ClusterDesk:
 
     async def _password(self, args: Args, caller: Caller) -> Json:
         """cluster.password {password}: choose another. Everybody logged in with the old one stays so."""
+        if caller.right is Right.CHOOSER and not (await self._kept_password()).initial:
+            text = say("somebody else has chosen a password meanwhile: log in with that one")
+            raise Refusal(Code.NOT_PERMITTED, text)
         chosen = needed_word(args, "password")
         problems = password_problems(chosen)
         if problems:
@@ -209,6 +212,12 @@ class ClusterDesk:
             "version": servha.__version__,
             **(told_of(current) if current is not None else {}),
         }
+
+    async def _kept_password(self) -> PasswordRecord:
+        current = self.configuration.current
+        return (
+            PasswordRecord.of(current.document.password) if current else (await self.founding.lock()).record
+        )
 
     # --- how -----------------------------------------------------------------------------------------------------
 

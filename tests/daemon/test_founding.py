@@ -99,6 +99,18 @@ async def test_from_elsewhere_the_initial_password_leads_to_choosing_one_and_to_
     assert (await refused(wrong)).code is Code.NOT_PERMITTED
 
 
+async def test_whoever_came_in_with_the_initial_password_may_not_change_what_another_has_chosen(
+    bare: Bare,
+) -> None:
+    first, second = bare.console(), bare.console()
+    for ask in (first, second):
+        await ask("login", password=INITIAL_PASSWORD, **{"from": ELSEWHERE})
+    await first("cluster.password", password=KNOWN)
+    refusal = await refused(second("cluster.password", password="mine, not theirs"))
+    assert (refusal.code, "somebody else" in str(refusal)) == (Code.NOT_PERMITTED, True)
+    assert (await bare.console()("login", password=KNOWN, **{"from": ELSEWHERE}))["right"] == "administrator"
+
+
 async def test_only_the_console_may_come_in_before_there_is_a_cluster(bare: Bare) -> None:
     refusal = await refused(bare.console(door=DoorKind.MANAGEMENT)("login", password=INITIAL_PASSWORD))
     assert "in no cluster yet" in str(refusal)

@@ -7,7 +7,7 @@ import { Field } from "./fields.js";
 import { html } from "./html.js";
 import { Ordered } from "./ordered.js";
 import { loadSession, makeCluster } from "./server.js";
-import { NicChoice, Secret, Summary, Wizard, here, lookHere, numberOf } from "./wizard.js";
+import { NicChoice, Secret, Summary, Wizard, endIfVoid, here, lookHere, numberOf } from "./wizard.js";
 import { LANGUAGES, language, t } from "./words.js";
 
 const SETTLED_MS = 300;
@@ -85,6 +85,7 @@ async function plan() {
     planned.value = null;
     problems.value = [...differ, ...error.problems];
     if (!error.problems.length) trouble.value = error.message;
+    await endIfVoid(error);
   }
 }
 
@@ -139,6 +140,8 @@ function Node() {
 
 function Cluster() {
   const f = form.value;
+  // What is wrong with the figures only when they are taken together.
+  const together = ["timing", ...Object.keys(FIGURES)].some((name) => touched.value.has(name)) ? problems.value.filter((one) => fieldOf(one) === "timing") : [];
   const secret = (name) => html`<${Secret} id="init-${name}" words=${t(`init.${name}`)} text=${f[name]} set=${(text) => set(name, text)} problems=${about(name)} />`;
   return html`<div class="pairs"><${Text} name="name" required=${true} />
       <div><label for="init-language">${t("init.language")}</label>
@@ -155,7 +158,7 @@ function Cluster() {
     <fieldset><legend>${t("init.figures")}</legend>
       <div class="pairs"><${Text} name="port" type="whole-number" />
         ${Object.keys(FIGURES).map((name) => html`<${Text} key=${name} name=${name} type="whole-number" />`)}</div>
-      ${about("timing").concat(Object.keys(FIGURES).some((name) => touched.value.has(name)) && !touched.value.has("timing") ? problems.value.filter((one) => fieldOf(one) === "timing") : []).map((one) => html`<p class="trouble">${sentence(one)}</p>`)}
+      ${together.map((one) => html`<p class="trouble">${sentence(one)}</p>`)}
     </fieldset>`;
 }
 
@@ -207,11 +210,18 @@ function Confirm() {
     ${left.map((one) => html`<p class="trouble">${sentence(one)}</p>`)}`;
 }
 
+// Everything typed stays for the next time, but no password.
+function forget() {
+  clearTimeout(settling);
+  if (form.value) form.value = { ...form.value, password: "", again: "" };
+}
+
 const SHOWN = [Node, Cluster, Links, Confirm];
 
 export function InitWizard({ cancel }) {
   form.value ??= empty();
   useEffect(() => void plan(), [language.value]);
+  useEffect(() => forget, []);
   const Step = SHOWN[at.value];
   return html`<${Wizard} title=${t("founding.init")} steps=${STEPS.map((name) => t(`init.step-${name}`))} at=${at.value} go=${go} back=${() => (at.value -= 1)}
     cancel=${cancel} busy=${busy.value} last="init.finish" trouble=${trouble.value}><${Step} /><//>`;

@@ -6,7 +6,7 @@ import { sentence } from "./change.js";
 import { Field } from "./fields.js";
 import { html } from "./html.js";
 import { joinCluster, joinProgress, loadSession } from "./server.js";
-import { NicChoice, Secret, Summary, Wizard, here, lookHere } from "./wizard.js";
+import { NicChoice, Secret, Summary, Wizard, endIfVoid, here, lookHere } from "./wizard.js";
 import { language, t } from "./words.js";
 
 const STEPS = ["where", "links", "confirm"];
@@ -55,6 +55,7 @@ async function look() {
     seen.value = null;
     problems.value = error.problems;
     if (!error.problems.length) trouble.value = error.message;
+    await endIfVoid(error);
   } finally {
     busy.value = false;
   }
@@ -91,6 +92,7 @@ async function join() {
     at.value = 0;
   } catch (error) {
     trouble.value = error.message; // everything typed is still there
+    await joinProgress().catch(endIfVoid); // an answer that was lost on the way: the node may be in the cluster all the same
   } finally {
     clearInterval(watching);
     step.value = "";
@@ -164,6 +166,13 @@ function Confirm() {
     <ol class="happening" aria-live="polite">${HAPPENS.map((name, n) => html`<li key=${name} class=${n < now ? "past" : ""} aria-current=${n === now ? "step" : undefined}>${t(`join.happens-${name}`, { node: seen.value.node })}</li>`)}</ol>`;
 }
 
+// Everything typed stays for the next time, but no password and no code.
+function forget() {
+  seen.value = null;
+  at.value = 0;
+  if (form.value) form.value = { ...form.value, password: "", code: "" };
+}
+
 const SHOWN = [Where, Links, Confirm];
 
 export function JoinWizard({ cancel }) {
@@ -171,6 +180,7 @@ export function JoinWizard({ cancel }) {
   useEffect(() => {
     if (seen.value) void look(); // its words are in the other language now
   }, [language.value]);
+  useEffect(() => forget, []);
   const Step = SHOWN[seen.value ? at.value : 0];
   return html`<${Wizard} title=${t("founding.join")} steps=${STEPS.map((name) => t(`join.step-${name}`))} at=${seen.value ? at.value : 0} go=${go}
     back=${() => (at.value -= 1)} cancel=${cancel} busy=${busy.value} last="join.finish" trouble=${trouble.value}><${Step} /><//>`;

@@ -4,8 +4,7 @@ import { useEffect } from "preact/hooks";
 import { InitWizard } from "./founding-init.js";
 import { JoinWizard } from "./founding-join.js";
 import { html } from "./html.js";
-import { logOut, sessionEnded } from "./server.js";
-import { Top, here, lookHere } from "./wizard.js";
+import { Top, endIfVoid, here, lookHere } from "./wizard.js";
 import { language, t } from "./words.js";
 
 const doing = signal(""); // "init" | "join"; empty: it is still to be chosen
@@ -17,10 +16,7 @@ async function look() {
     await lookHere();
   } catch (error) {
     trouble.value = error.message;
-    if (error.code !== "not-permitted") return;
-    // Somebody else has chosen a password or made the cluster meanwhile: what this session knew is void.
-    await logOut().catch(() => {});
-    sessionEnded.value = "session.ended";
+    await endIfVoid(error);
   }
 }
 

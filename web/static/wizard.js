@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { sentence } from "./change.js";
 import { html } from "./html.js";
 import { LanguageSwitch } from "./language-switch.js";
-import { logOut, surroundings } from "./server.js";
+import { logOut, sessionEnded, surroundings } from "./server.js";
 import { t } from "./words.js";
 
 // What GET /interfaces said: {host, interfaces, disks}; null: not yet.
@@ -13,6 +13,13 @@ export const here = signal(null);
 
 export async function lookHere() {
   here.value = await surroundings();
+}
+
+// Somebody else has chosen a password or made the cluster meanwhile: what this session knew is void, and it ends.
+export async function endIfVoid(error) {
+  if (error.code !== "not-permitted" || error.problems.length) return;
+  await logOut().catch(() => {});
+  sessionEnded.value = "session.ended";
 }
 
 export function Top({ title }) {

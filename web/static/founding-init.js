@@ -65,6 +65,7 @@ function wish() {
 function set(name, value) {
   form.value = { ...form.value, [name]: value };
   touched.value = new Set([...touched.value, name]);
+  if (name === "links") problems.value = problems.value.filter((one) => fieldOf(one) !== name); // that was another list
   clearTimeout(settling);
   newest += 1;
   settling = setTimeout(() => void plan(), SETTLED_MS);

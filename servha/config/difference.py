@@ -27,6 +27,7 @@ def difference(old: Document, new: Document) -> list[Text]:
         *_links(before["links"], after["links"]),
         *_trees(before["trees"], after["trees"]),
         *_maintenance(old, new),
+        *_tokens(old, new),
         *_fields("cluster", before["cluster"], after["cluster"]),
         *_fields("timing", before["timing"], after["timing"]),
         *_fields("ports", before["ports"], after["ports"]),
@@ -60,6 +61,16 @@ def _maintenance(old: Document, new: Document) -> Iterator[Text]:
     for what in was:
         if what not in now:
             yield say("the maintenance of {what} ends", what=what)
+
+
+def _tokens(old: Document, new: Document) -> Iterator[Text]:
+    was, now = ({t.name: t for t in document.tokens} for document in (old, new))
+    for name, one in now.items():
+        if was.get(name) != one:
+            yield say("token {name} is good for: {scope}", name=name, scope=one.scope)
+    for name in was:
+        if name not in now:
+            yield say("token {name} is removed", name=name)
 
 
 def _links(before: list[str], after: list[str]) -> Iterator[Text]:

@@ -28,6 +28,7 @@ from servha.config.shape import (
     Password,
     Ports,
     ResourceSection,
+    TokenSection,
     TreeSection,
     settings_on,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Ports",
     "ResourceSection",
     "StopFailure",
+    "TokenSection",
     "TreeSection",
     "detectors_on",
     "digest",

@@ -26,6 +26,7 @@ from servha.config.shape import (
     Password,
     Ports,
     ResourceSection,
+    TokenSection,
     TreeSection,
 )
 from servha.core.timing import Timing
@@ -128,6 +129,9 @@ class Reading:
                 "trees": lambda raw, at: self.many(raw, at, self.tree),
                 "maintenance": lambda raw, at: self.many(
                     raw, at, lambda one, path: self.build(MaintenanceSection, one, path)
+                ),
+                "tokens": lambda raw, at: self.many(
+                    raw, at, lambda one, path: self.build(TokenSection, one, path)
                 ),
                 "password": lambda raw, at: None if raw is None else self.some(self.build(Password, raw, at)),
             },

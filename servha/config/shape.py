@@ -202,6 +202,19 @@ class MaintenanceSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSection:
+    """A word that a program shows in place of the password, kept as its SHA-256. Moments are as in maintenance."""
+
+    name: Name
+    scope: Literal["read", "operate", "configure"]
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    by: Annotated[str, Meta(min_length=1, max_length=256)]
+    since_unix_s: Annotated[int, Meta(ge=0)]
+    until_unix_s: Annotated[int, Meta(ge=0)] = 0
+    """When it is over by itself; 0: it is good until it is removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """The whole replicated configuration. `parent_digest` is the digest of the generation before this one."""
 
@@ -214,6 +227,7 @@ class Document:
     ports: Ports = field(default_factory=Ports)
     password: Password | None = None
     maintenance: tuple[MaintenanceSection, ...] = ()
+    tokens: tuple[TokenSection, ...] = ()
     generation: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 1
     parent_digest: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     format: int = FORMAT

@@ -79,6 +79,13 @@ def of_error(error: Refusal | NotRunning | LateAnswer) -> HTTPResponse:
     return refusal("not-running", error.text, NOT_RUNNING)
 
 
+def token_refused(error: Refusal) -> HTTPResponse:
+    """Return the response for a program whose token is not accepted."""
+    made = answer({"error": failure_as_json(error.failure)}, NO_SESSION)
+    made.set_header("WWW-Authenticate", "Bearer")
+    return made
+
+
 def not_logged_in() -> HTTPResponse:
     """Return the response for somebody without a session, or whose session is over."""
     return refusal(Code.NOT_PERMITTED, say("log in first: there is no session, or it is over"), NO_SESSION)

@@ -39,6 +39,29 @@ def resumed(place: Place, ticket: str, browser: str) -> Client:
     return client
 
 
+class TokenRefused(Refusal):
+    """The token itself is not accepted, whatever was asked."""
+
+
+def presented(place: Place, token: str, browser: str) -> Client:
+    """Return a connection that has the right of a token.
+
+    Raises:
+        TokenRefused: servhad does not know it, or it is over.
+        NotRunning: nobody answers there.
+        LateAnswer: the answer did not come in time.
+    """
+    client = client_at(place)
+    try:
+        client.call("present", within_s=LOOK_S, **_shown(browser, token=token))
+    except BaseException as error:
+        client.close()
+        if isinstance(error, Refusal):
+            raise TokenRefused(error.code, error.text, error.problems) from None
+        raise
+    return client
+
+
 def ask(session: Session, verb: str, /, **args: Any) -> Any:
     """Ask servhad on behalf of a session, on a connection of its own, and return the answer.
 
@@ -47,7 +70,10 @@ def ask(session: Session, verb: str, /, **args: Any) -> Any:
         NotRunning: nobody answers; what was asked may have been done if it was a change.
         LateAnswer: it takes too long.
     """
-    client = resumed(session.place, session.ticket, session.browser)
+    if session.token:
+        client = presented(session.place, session.token, session.browser)
+    else:
+        client = resumed(session.place, session.ticket, session.browser)
     try:
         return client.call(verb, **args)
     finally:
@@ -85,4 +111,14 @@ def other_places(picture: dict[str, Any], port: int) -> list[Place]:
     return found
 
 
-__all__ = ["NotRunning", "Refusal", "ask", "client_at", "log_in", "other_places", "resumed"]
+__all__ = [
+    "NotRunning",
+    "Refusal",
+    "TokenRefused",
+    "ask",
+    "client_at",
+    "log_in",
+    "other_places",
+    "presented",
+    "resumed",
+]

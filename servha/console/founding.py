@@ -60,7 +60,7 @@ def _entered(session: Session, verb: str, fields: tuple[str, ...], within_s: flo
     if "ticket" in told:
         session.ticket, session.right = str(told.pop("ticket")), str(told.pop("right"))
         session.choose_password = bool(told.pop("choose_password"))
-        session.cluster = str(told["cluster"])
+        session.cluster, session.node = str(told["cluster"]), str(told.pop("node", ""))
     return told
 
 

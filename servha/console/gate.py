@@ -34,6 +34,15 @@ class Gate:
         word = self.word()
         return self._sessions.find(word) if word else None
 
+    @staticmethod
+    def token() -> str | None:
+        """Return the token that a program shows; None when this request shows none, empty when it shows nonsense."""
+        shown = str(request.headers.get("Authorization", ""))
+        if not shown:
+            return None
+        scheme, _, token = shown.partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+
     def word(self) -> str:
         """Return what is in the session's cookie."""
         return str(request.get_cookie(COOKIE) or "")

@@ -5,6 +5,7 @@ A route checks that a request is a request; what it may do and whether the value
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 import threading
 import time
@@ -25,8 +26,9 @@ from servha.console.answers import (
     not_logged_in,
     of_error,
     refusal,
+    token_refused,
 )
-from servha.console.asking import ask, log_in
+from servha.console.asking import TokenRefused, ask, log_in
 from servha.console.gate import COOKIE, Gate
 from servha.console.live import Feeds
 from servha.console.server import PAGES_MAX
@@ -59,6 +61,7 @@ class Console:
         self._gate = Gate(self.sessions, names)
         self._dials = threading.BoundedSemaphore(DIALS_MAX)
         self._streams = threading.BoundedSemaphore(PAGES_MAX)
+        self._for_browsers = (self._log_out, self._choose_password, self._stream)
         self._routes()
 
     def _routes(self) -> None:
@@ -92,15 +95,24 @@ class Console:
                 return against
             try:
                 return handler(**parts)
+            except TokenRefused as refused:
+                return token_refused(refused)
             except (Refusal, NotRunning, LateAnswer) as error:
                 return of_error(error)
 
         return answered
 
     def _known(self, handler: Handler) -> Handler:
-        """For those who have logged in; a change must come from a page of ours."""
+        """For those who have logged in, whose changes must come from a page of ours, and for those with a token.
+
+        No page can send a token unless it has one: what comes with one needs no other proof of where it comes from.
+        """
 
         def answered(**parts: str) -> Any:
+            token = self._gate.token()
+            if token is not None and handler not in self._for_browsers:
+                made = handler(self._shown_by(token), **parts)
+                return made if isinstance(made, HTTPResponse) else answer(made)
             session = self._gate.session()
             if session is None:
                 return not_logged_in()
@@ -112,6 +124,20 @@ class Console:
             return made if isinstance(made, HTTPResponse) else answer(made)
 
         return answered
+
+    def _shown_by(self, token: str) -> Session:
+        """Return what stands for a session while one request with a token is answered."""
+        now_s = time.monotonic()
+        return Session(
+            self._home,
+            browser=str(request.environ.get("REMOTE_ADDR", "")),
+            right="",
+            choose_password=False,
+            ticket="",
+            since_s=now_s,
+            seen_s=now_s,
+            token=token or "-",
+        )
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
@@ -139,6 +165,7 @@ class Console:
             choose_password=bool(shown.get("choose_password")),
             ticket=str(shown.get("ticket", "")),
             cluster=str(shown.get("cluster", "")),
+            node=str(shown.get("node", "")),
         )
         session = self.sessions.find(word)
         assert session is not None
@@ -180,7 +207,10 @@ class Console:
             "choose_password": session.choose_password,
             "address": str(session.place),
             "cluster": session.cluster,
+            "node": session.node,
+            "since": _moment(session.since_s),
             "idle_s": IDLE_S,
+            "until": _moment(session.since_s + WHOLE_S),
             "csrf": session.csrf,
         }
 
@@ -267,6 +297,12 @@ class Console:
         found = static_file(path, root=str(self._web / "static"))
         found.set_header("Cache-Control", page.NO_CACHE)
         return found
+
+
+def _moment(clock_s: float) -> str:
+    """Return a moment of the sessions' clock as people and programs write it: 2026-01-31T09:30:00+00:00."""
+    ago = dt.timedelta(seconds=time.monotonic() - clock_s)
+    return (dt.datetime.now(dt.UTC) - ago).isoformat(timespec="seconds")
 
 
 def _number(name: str, otherwise: int) -> int:

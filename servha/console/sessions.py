@@ -46,6 +46,10 @@ class Session:
     seen_s: float
     cluster: str = ""
     """The cluster's name; empty while the node is in none."""
+    node: str = ""
+    """The node that was logged in to."""
+    token: str = ""
+    """What a program showed in place of a login; such a session lasts for one request."""
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(WORD_BYTES))
 
 
@@ -66,10 +70,11 @@ class Sessions:
         choose_password: bool,
         ticket: str,
         cluster: str = "",
+        node: str = "",
     ) -> str:
         """Begin a session and return the word that goes into its cookie."""
         now_s = self._clock_s()
-        session = Session(place, browser, right, choose_password, ticket, now_s, now_s, cluster)
+        session = Session(place, browser, right, choose_password, ticket, now_s, now_s, cluster, node=node)
         word = secrets.token_urlsafe(WORD_BYTES)
         with self._lock:
             self._forget_old(now_s)

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from servha.core.words import Text, say
-from servha.daemon import tickets, tls
+from servha.daemon import tickets, tls, tokens
 from servha.daemon.arguments import word
 from servha.daemon.attempts import Attempts
-from servha.daemon.caller import Answer, Caller, DoorKind, Method, Right
+from servha.daemon.caller import BY_TOKEN, Answer, Caller, DoorKind, Method, Right
 from servha.daemon.door import WEB_USER, Door, Limits
 from servha.daemon.founding import Lock
 from servha.daemon.identity import Identity
@@ -56,6 +56,21 @@ class Verb:
 def for_administrators(method: Method, *, within_s: float = 60.0) -> Verb:
     """A verb for people."""
     return Verb(method, frozenset({Right.ADMINISTRATOR}), within_s)
+
+
+def for_readers(method: Method, *, within_s: float = 60.0) -> Verb:
+    """A verb that changes nothing and tells no secret: for people, and for every token."""
+    return Verb(method, frozenset({Right.ADMINISTRATOR, *BY_TOKEN}), within_s)
+
+
+def for_operators(method: Method, *, within_s: float = 60.0) -> Verb:
+    """A verb that orders what runs where: for people, and for tokens of the scope operate or configure."""
+    return Verb(method, frozenset({Right.ADMINISTRATOR, Right.CONFIGURER, Right.OPERATOR}), within_s)
+
+
+def for_configurers(method: Method, *, within_s: float = 60.0) -> Verb:
+    """A verb about the configuration: for people, and for tokens of the scope configure."""
+    return Verb(method, frozenset({Right.ADMINISTRATOR, Right.CONFIGURER}), within_s)
 
 
 def for_the_peer(method: Method, *, within_s: float = 30.0) -> Verb:
@@ -95,6 +110,7 @@ class Api:
         self._verbs = {
             "login": for_strangers(self._login),
             "resume": for_strangers(self._resume),
+            "present": for_strangers(self._present),
             **verbs,
         }
         self._identity = identity
@@ -103,6 +119,7 @@ class Api:
         self._note = note
         self._founding = founding
         self.attempts = attempts or Attempts()
+        self._wrong_tokens = Attempts()
         self.desk = desk or PasswordDesk()
         self.doors: list[Door] = []
 
@@ -153,6 +170,8 @@ class Api:
             raise Refusal(Code.USAGE, text)
         if caller.right is Right.PEER and not self._is_peer(caller):
             # The configuration has changed since it came in: it is the peer no more.
+            caller.right = Right.STRANGER
+        if caller.right in BY_TOKEN and not self._token_is_good(caller):
             caller.right = Right.STRANGER
         if caller.right not in verb.rights:
             raise Refusal(Code.NOT_PERMITTED, _why_not(request.verb, caller))
@@ -244,10 +263,46 @@ class Api:
         caller.name, caller.right = "password", right
         return self._told(caller, record)
 
+    async def _present(self, args: Args, caller: Caller) -> Json:
+        """present {token, from}: the right that a token of this cluster gives, for as long as the token is good.
+
+        A good one always passes. Wrong ones are noted until there are too many from an address: a program that goes
+        on with a removed one shall not fill the journal.
+        """
+        _key, record = await self._lock(args, caller)
+        current = self._current()
+        digest = tokens.digest_of(word(args, "token"))
+        found = None if current is None else tokens.find(current.document, digest, now_unix_s=wall_clock_s())
+        if isinstance(found, Text) or found is None:
+            now_s = asyncio.get_running_loop().time()
+            because = found or say("this node is in no cluster yet")
+            if self._wrong_tokens.wait_s(caller.address, same_machine=False, now_s=now_s) <= 0:
+                self._wrong_tokens.failed(caller.address, same_machine=False, now_s=now_s)
+                address = caller.address
+                self._note(
+                    "warning", say("token from {address} refused: {reason}", address=address, reason=because)
+                )
+            raise Refusal(
+                Code.NOT_PERMITTED,
+                say("this token is not accepted: `servha token list` shows those that are good"),
+            )
+        caller.name, caller.right = f"token {found.name}", Right(found.scope)
+        caller.kept["token"] = digest
+        return self._told(caller, record)
+
+    def _token_is_good(self, caller: Caller) -> bool:
+        """Whether the token that a connection came in with is still there, of the same scope, and not over."""
+        current = self._current()
+        if current is None:
+            return False
+        found = tokens.find(current.document, str(caller.kept.get("token")), now_unix_s=wall_clock_s())
+        return not isinstance(found, Text) and found.scope == caller.right.value
+
     def _told(self, caller: Caller, record: PasswordRecord) -> dict[str, Json]:
         current = self._current()
         cluster = current.document.cluster.name if current is not None else ""
-        return {"right": caller.right.value, "choose_password": record.initial, "cluster": cluster}
+        told = {"right": caller.right.value, "choose_password": record.initial, "cluster": cluster}
+        return {**told, "node": self._us()}
 
     async def _lock(self, args: Args, caller: Caller) -> tuple[bytes, PasswordRecord]:
         """Return the key of tickets and the password to compare with.
@@ -274,6 +329,12 @@ class Api:
 def _why_not(verb: str, caller: Caller) -> Text:
     if caller.right is Right.CHOOSER:
         return say("choose a password first: the initial one is good only on the machine itself")
+    if caller.right in BY_TOKEN:
+        return say(
+            "{verb} is not among what this token is for ({scope}): make one with the scope that is needed",
+            verb=verb,
+            scope=caller.right.value,
+        )
     if caller.right is Right.STRANGER and caller.door in (DoorKind.MANAGEMENT, DoorKind.WEB):
         return say("log in first")
     if caller.right is Right.STRANGER:

@@ -28,7 +28,13 @@ class Right(StrEnum):
     STRANGER = "stranger"  # connected, nothing shown: may log in, or ask to join
     CHOOSER = "choose-password"  # logged in from elsewhere with the initial password: may only choose another
     ADMINISTRATOR = "administrator"
+    READER = "read"  # these three come by a token, which gives no more than its scope
+    OPERATOR = "operate"
+    CONFIGURER = "configure"
     PEER = "peer"
+
+
+BY_TOKEN = frozenset({Right.READER, Right.OPERATOR, Right.CONFIGURER})
 
 
 @dataclass(slots=True)

@@ -17,7 +17,14 @@ import servha
 from servha.core.words import Text, say
 from servha.daemon import interfaces, nics, tickets
 from servha.daemon.admit import Admission
-from servha.daemon.api import Verb, for_administrators, for_choosers, for_strangers, for_the_peer
+from servha.daemon.api import (
+    Verb,
+    for_administrators,
+    for_choosers,
+    for_configurers,
+    for_strangers,
+    for_the_peer,
+)
 from servha.daemon.arguments import needed_word, yes
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import Caller, DoorKind, Right
@@ -33,6 +40,7 @@ from servha.daemon.password import INITIAL_PASSWORD, PasswordDesk, PasswordRecor
 from servha.daemon.peer_channel import PeerAddress, PeerChannel, ways_to
 from servha.daemon.replicate import Replicator
 from servha.daemon.shelf import Shelf, Version, peer_of
+from servha.daemon.token_verbs import TokenDesk
 from servha.wire.rpc import Args, Code, Json, Problem, Refusal
 
 RESUME_EVERY_S: Final = 3.0
@@ -67,6 +75,7 @@ class ClusterDesk:
             self.configuration, us=us, peer=self.channel, alarms=outlets.alarms, note=note
         )
         self.editing = EditingDesk(self.configuration, self.replicator)
+        self.tokens = TokenDesk(self.configuration, self.replicator, note)
         self.first_node = FirstNode(
             self.configuration,
             identity=self.identity,
@@ -126,11 +135,12 @@ class ClusterDesk:
             "cluster.init": for_administrators(self._init),
             "cluster.join": for_administrators(self._join, within_s=90.0),
             "cluster.joining": for_administrators(self._progress),
-            "interfaces": for_administrators(self._interfaces),
+            "interfaces": for_configurers(self._interfaces),
             "cluster.invite": for_administrators(self._invite),
             "cluster.password": for_choosers(self._password),
             "cluster.adopt": for_administrators(self._adopt),
             **self.editing.verbs(),
+            **self.tokens.verbs(),
             "join": for_strangers(self.admission.join),
             "peer.hello": for_the_peer(self._hello),
             "peer.config": for_the_peer(self.follower.peer_config),
@@ -168,6 +178,7 @@ class ClusterDesk:
             record = PasswordRecord.of(version.document.password)
             right = Right.CHOOSER if record.initial and not caller.same_machine else caller.right
             key = self.identity.read_cluster_key()
+            told["node"] = self._us
             told["right"], told["choose_password"] = right.value, record.initial
             told["ticket"] = tickets.issue(key, record, right, now_unix_s=wall_clock_s())
         return told

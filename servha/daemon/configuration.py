@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from servha.config.store import NotStaged
 from servha.core.words import Text, say
@@ -16,6 +17,10 @@ from servha.daemon.shelf import Shelf, Version
 from servha.wire.rpc import Code, Json, Refusal
 
 _log = logging.getLogger(__name__)
+
+
+SECRET: Final = ("password", "tokens")
+"""Sections that only root on this machine is shown."""
 
 
 class Configuration:
@@ -78,10 +83,10 @@ class Configuration:
     async def read_successor(self, data: Mapping[str, Json]) -> Version:
         """Read `data`, given by somebody as what shall follow the one in force. Raises `Refusal` as `read` does.
 
-        Without a password in it the present one stays: not everybody who may change the rest is shown that.
+        Without a password or tokens in it the present ones stay: not everybody who may change the rest is shown them.
         """
         current = self.must_have()
-        kept = {"password": current.data.get("password")}
+        kept: dict[str, Json] = {name: current.data[name] for name in SECRET if name in current.data}
         return await self.read(
             {**kept, **data, "generation": current.generation + 1, "parent_digest": current.digest}
         )

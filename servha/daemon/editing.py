@@ -16,10 +16,10 @@ from servha.config import edit, schema
 from servha.config.document import Document, MaintenanceSection
 from servha.config.kinds import DETECTORS, RESOURCES
 from servha.core.words import Text, as_dict, say
-from servha.daemon.api import Verb, for_administrators
+from servha.daemon.api import Verb, for_configurers, for_operators, for_readers
 from servha.daemon.arguments import needed_word, number, part, word, yes
-from servha.daemon.caller import Caller, DoorKind
-from servha.daemon.configuration import Configuration
+from servha.daemon.caller import BY_TOKEN, Caller, DoorKind
+from servha.daemon.configuration import SECRET, Configuration
 from servha.daemon.maintenance import WallClock, wall_clock_s
 from servha.daemon.replicate import Outcome, Replicator
 from servha.daemon.shelf import Version
@@ -42,23 +42,24 @@ class EditingDesk:
     def verbs(self) -> Mapping[str, Verb]:
         """The rows for the table of verbs."""
         return {
-            "config.get": for_administrators(self.get),
-            "config.plan": for_administrators(self.plan),
-            "config.replace": for_administrators(self.replace),
-            "kinds": for_administrators(self.kinds),
-            "maintenance.begin": for_administrators(self.begin),
-            "maintenance.end": for_administrators(self.end),
+            "config.get": for_readers(self.get),
+            "config.plan": for_configurers(self.plan),
+            "config.replace": for_configurers(self.replace),
+            "kinds": for_readers(self.kinds),
+            "maintenance.begin": for_operators(self.begin),
+            "maintenance.end": for_operators(self.end),
         }
 
     async def get(self, _args: Args, caller: Caller) -> Json:
-        """config.get {}: the configuration in force; its password section is for root here alone."""
+        """config.get {}: the configuration in force; its secret sections are for root here alone."""
         current = self._configuration.must_have()
-        hidden = () if caller.door is DoorKind.LOCAL else ("password",)
+        hidden = () if caller.door is DoorKind.LOCAL else SECRET
         shown = {name: value for name, value in current.data.items() if name not in hidden}
         return {**told_of(current), "document": shown}
 
-    async def replace(self, args: Args, _: Caller) -> Json:
+    async def replace(self, args: Args, caller: Caller) -> Json:
         """config.replace {base_generation, document, alone}: see `Replicator.propose`."""
+        self._refuse_more_than_a_token_gives(args, caller)
         return told_of_outcome(
             await self._replicator.propose(
                 part(args, "document"),
@@ -67,13 +68,14 @@ class EditingDesk:
             )
         )
 
-    async def plan(self, args: Args, _: Caller) -> Json:
+    async def plan(self, args: Args, caller: Caller) -> Json:
         """config.plan {base_generation, document}: say what `config.replace` would change, and change nothing.
 
         Answers {changes, generation, meanwhile}: `meanwhile` is None, or what others have changed since
         `base_generation`; there are no `changes` then, for they would undo theirs. Raises `Refusal`
         (bad-configuration) with every problem in the document.
         """
+        self._refuse_more_than_a_token_gives(args, caller)
         current, base = self._configuration.must_have(), number(args, "base_generation")
         if base != current.generation:
             earlier = await asyncio.to_thread(self._configuration.shelf.earlier, base)
@@ -136,6 +138,16 @@ class EditingDesk:
 
         return await self._amend(change)
 
+    def _refuse_more_than_a_token_gives(self, args: Args, caller: Caller) -> None:
+        """A token gives its scope for its time: nobody makes a password, a token or a node's proof of it."""
+        if caller.right not in BY_TOKEN:
+            return
+        wished, current = part(args, "document"), self._configuration.must_have().data
+        proofs, known = _proofs(wished), _proofs(current)
+        if any(name in wished for name in SECRET) or any(proof not in known for proof in proofs):
+            text = say("passwords, tokens and certificates are not changed with a token: log in for that")
+            raise Refusal(Code.NOT_PERMITTED, text)
+
     async def _amend(self, change: Callable[[Document], edit.Edited]) -> Json:
         def changed(base: Document) -> Document:
             edited = change(base)
@@ -160,6 +172,16 @@ def told_of(version: Version) -> dict[str, Json]:
 def told_of_outcome(outcome: Outcome) -> dict[str, Json]:
     """Return the answer to a change: the version, and whether the other node has it too."""
     return {**told_of(outcome.version), "on_both": outcome.on_both}
+
+
+def _proofs(data: Mapping[str, Any]) -> list[tuple[object, object, object]]:
+    """Return by what each node is known: name, certificate and fingerprint."""
+    nodes = data.get("nodes")
+    return [
+        (node.get("name"), node.get("certificate"), node.get("certificate_sha256"))
+        for node in (nodes if isinstance(nodes, list | tuple) else ())
+        if isinstance(node, Mapping)
+    ]
 
 
 def _scope(args: Args) -> str:

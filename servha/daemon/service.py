@@ -17,7 +17,15 @@ from servha.config.node_file import NodeFile
 from servha.core.model import JournalEntry
 from servha.core.words import Text, say
 from servha.daemon.alarms import StandingAlarms
-from servha.daemon.api import Api, Verb, for_administrators, for_the_peer
+from servha.daemon.api import (
+    Api,
+    Verb,
+    for_administrators,
+    for_configurers,
+    for_operators,
+    for_readers,
+    for_the_peer,
+)
 from servha.daemon.arguments import part
 from servha.daemon.caller import Answer, Caller
 from servha.daemon.cluster_verbs import ClusterDesk, Outlets
@@ -256,14 +264,14 @@ class Service:
             **cluster,
             "cluster.init": for_administrators(init),
             "cluster.join": for_administrators(join, within_s=cluster_join.within_s),
-            "config.plan": for_administrators(plan_and_what_stands_against_it),
-            "config.replace": for_administrators(replace_if_it_can_run),
+            "config.plan": for_configurers(plan_and_what_stands_against_it),
+            "config.replace": for_configurers(replace_if_it_can_run),
             "peer.stage": for_the_peer(stage_if_it_can_run),
-            "status": for_administrators(status),
-            "journal": for_administrators(verbs.journal),
-            "why": for_administrators(verbs.why),
-            "metrics": for_administrators(verbs.metrics),
-            "order": for_administrators(verbs.order),
+            "status": for_readers(status),
+            "journal": for_readers(verbs.journal),
+            "why": for_readers(verbs.why),
+            "metrics": for_readers(verbs.metrics),
+            "order": for_operators(verbs.order),
             "daemon.detach": for_administrators(self._detach),
             "peer.status": for_the_peer(verbs.peer_status),
             "peer.readiness": for_the_peer(verbs.peer_readiness),

@@ -16,7 +16,7 @@ from servha.core.state import State, TreeState, problems_of
 from servha.core.waiting import waits_for
 from servha.core.words import NOTHING_SAID, Text, as_dict, say
 from servha.daemon.arguments import needed_word, word, yes
-from servha.daemon.caller import Caller
+from servha.daemon.caller import BY_TOKEN, Caller
 from servha.daemon.following import following
 from servha.daemon.journal import Journal, Told
 from servha.daemon.metrics import exposition
@@ -151,6 +151,11 @@ class Verbs:
             )
             where = next((h for h in spec.hosts if h != holder), "")
         forced = yes(args, "forced")
+        if forced and caller.right in BY_TOKEN:
+            text = say(
+                "a forced start is ordered by a person who has seen that the other node is off: log in"
+            )
+            raise Refusal(Code.NOT_PERMITTED, text)
         if forced:
             where = self._forced_place(node, verb, where, word(args, "peer_is_off"))
         if verb in ("start", "move"):

@@ -29,6 +29,7 @@ from servha.daemon.password import PasswordDesk
 from servha.daemon.peer_channel import PeerAddress, PeerChannel, ways_to
 from servha.daemon.replicate import Outcome, Replicator
 from servha.daemon.shelf import Shelf, Version, peer_of
+from servha.daemon.token_verbs import TokenDesk
 from servha.wire.rpc import Args, Json, Refusal, Request
 
 ADDRESSES = {
@@ -246,6 +247,7 @@ class Node:
             "cluster.invite": for_administrators(invite),
             "cluster.password": for_choosers(password),
             **EditingDesk(self.configuration, self.replicator).verbs(),
+            **TokenDesk(self.configuration, self.replicator, self.note).verbs(),
             "echo": for_administrators(echo),
             "join": for_strangers(self.admission.join),
             "peer.hello": for_the_peer(hello),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import statistics
 import time
 from collections.abc import Iterator
@@ -39,6 +40,9 @@ def test_a_browser_logs_in_sees_everything_as_it_happens_and_gives_orders(
     assert (wrong[0], wrong[1]["error"]["text"]) == (403, "密码错误")
     session = browser.log_in(password(cluster))
     assert (session["right"], session["choose_password"]) == ("administrator", False)
+    assert (session["node"], session["address"]) == ("node1", "")
+    lasts = dt.datetime.fromisoformat(session["until"]) - dt.datetime.fromisoformat(session["since"])
+    assert abs(lasts.total_seconds() - 12 * 3600) <= 1
 
     status, picture, response = browser.ask("GET", "/api/v1/status?lang=zh-CN")
     assert (status, picture["node"], picture["trees"][0]["running_on"]) == (200, "node1", "node1")

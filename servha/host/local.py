@@ -44,6 +44,7 @@ class LocalHost:
         self._programs = Programs()
         self._network = Network()
         self._announcer = arp.Announcer()
+        self._burials: orphans.Burial | None = None
         self._burial: asyncio.TimerHandle | None = None
         self._announcing: dict[tuple[str, str], list[asyncio.TimerHandle]] = {}
 
@@ -79,8 +80,13 @@ class LocalHost:
             self._cgroups = cgroups.Cgroups(self._base or cgroups.find_base(self.node))
         return self._cgroups
 
+    def _orphans(self) -> orphans.Burial:
+        if self._burials is None:
+            self._burials = orphans.Burial(self._groups().base)
+        return self._burials
+
     def _bury(self) -> None:
-        orphans.bury(self._groups().base, but=self._programs.children)
+        self._orphans().bury(but=self._programs.children)
         self._burial = asyncio.get_running_loop().call_later(BURY_EVERY_S, self._bury)
 
     # programs
@@ -173,7 +179,7 @@ class LocalHost:
     def _bury_now(self) -> None:
         """A dead orphan that nobody has waited for has a number still: to `kill -0` in a test script it lives."""
         with contextlib.suppress(HostError):
-            orphans.bury(self._groups().base, but=self._programs.children)
+            self._orphans().bury(but=self._programs.children)
 
     async def exited(self, pid: int) -> None:
         """Return when the process has ended."""

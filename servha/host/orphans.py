@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Container
+import time
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from servha.host.port import Ended
 
 PR_SET_CHILD_SUBREAPER = 36
 REAPED_AT_ONCE_MAX = 200
+FORSAKEN_S = 1.0
 
 
 def take_in() -> bool:
@@ -45,22 +47,59 @@ def how_it_ended(pidfd: int, pid: int) -> Ended:
     return Ended(pid, name, result.si_status if result.si_code == os.CLD_EXITED else -result.si_status)
 
 
-def bury(base: Path, *, but: Container[int]) -> int:
-    """Wait for the orphans of our groups that nobody watched; returns how many there were.
+class Burial:
+    """Waits for the orphans of our groups that nobody watched, so that their numbers are free again.
 
-    `but` are our own children. Looking stops at the first dead child that is not ours to wait for: whoever
-    started it will see to it before the next time.
+    Other people's dead children are left to them. One that nobody has waited for after `FORSAKEN_S` has nobody: it
+    left our groups alive, as everything does that `su -` starts where sessions have groups of their own.
     """
-    for count in range(REAPED_AT_ONCE_MAX):
-        try:
-            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return count
-        if dead is None or dead.si_pid in but or not _in_a_group_of_ours(dead.si_pid, base):
-            return count
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, dead.si_pid, os.WEXITED | os.WNOHANG)
-    return REAPED_AT_ONCE_MAX
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._stranger = 0
+        self._seen_s = 0.0
+
+    def bury(self, *, but: Container[int]) -> int:
+        """Wait for those that are dead now; returns how many there were. `but` are our own children."""
+        for count in range(REAPED_AT_ONCE_MAX):
+            try:
+                dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return count
+            if dead is None or dead.si_pid in but:
+                return count
+            if not _in_a_group_of_ours(dead.si_pid, self._base) and not self._is_forsaken(dead.si_pid):
+                # The kernel names this one again and again, so that the others have to be looked for.
+                return count + self._bury_behind(but)
+            _wait_for(dead.si_pid)
+        return REAPED_AT_ONCE_MAX
+
+    def _is_forsaken(self, pid: int) -> bool:
+        if pid != self._stranger:
+            self._stranger, self._seen_s = pid, time.monotonic()
+        return time.monotonic() - self._seen_s >= FORSAKEN_S
+
+    def _bury_behind(self, but: Container[int]) -> int:
+        ours = [pid for pid in _dead_children() if pid not in but and _in_a_group_of_ours(pid, self._base)]
+        for pid in ours:
+            _wait_for(pid)
+        return len(ours)
+
+
+def _wait_for(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+
+def _dead_children() -> Iterator[int]:
+    """From proc(5), /proc/PID/stat: after the name in parentheses come the state and the parent."""
+    parent = str(os.getpid())
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+                if stat.rpartition(") ")[2].split(maxsplit=2)[:2] == ["Z", parent]:
+                    yield int(entry.name)
 
 
 def _in_a_group_of_ours(pid: int, base: Path) -> bool:

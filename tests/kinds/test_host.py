@@ -255,7 +255,30 @@ async def test_orphans_are_waited_for_and_other_peoples_children_are_not(host: L
     await host.run(["/bin/sh", "-c", "sleep 0 & sleep 0 & sleep 0 &"], timeout_s=5, cgroup=group)
     await host.emptied(group)
     assert await theirs.wait() == 7
-    await until(lambda: orphans.bury(base, but=()) == 0 and no_zombies())
+    burial = orphans.Burial(base)
+    await until(lambda: burial.bury(but=()) == 0 and no_zombies())
+
+
+async def test_a_dead_child_that_nobody_waits_for_hides_no_other_and_is_buried_in_the_end(
+    host: LocalHost, base: Path
+) -> None:
+    """What `su -` moved out of the group becomes ours when its parent ends, and the kernel names it first."""
+    stranger = nobodys_child()
+    await until(lambda: "Z" in Path(f"/proc/{stranger.pid}/stat").read_text(encoding="utf-8"))
+    group = host.cgroup_of("web", "app")
+    start = ["/bin/sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!"]
+    pid = int((await host.run(start, timeout_s=5, cgroup=group)).output)
+    assert await host.kill_cgroup(group, timeout_s=5)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    os.kill(stranger.pid, 0)  # somebody may still wait for it
+    burial = orphans.Burial(base)
+    await until(lambda: burial.bury(but=()) == 0 and no_zombies())
+    stranger.wait()
+
+
+def nobodys_child() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["/bin/true"])
 
 
 def no_zombies() -> bool:

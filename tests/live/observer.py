@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from servha.lab import disk, power_switch
+from servha.lab import cuts, disk, power_switch
 from servha.lab.lab import Lab
 from servha.lab.layout import VIRTUAL_ADDRESS
 from servha.lab.node import Node
@@ -88,7 +88,7 @@ class Witness:
         for thing in THINGS:
             who = self._who_has(thing)
             # One node is looked at before the other. Only if the first still has it has it been with both.
-            if len(who) > 1 and (who := self._who_has(thing)) and len(who) > 1:
+            if len(who) > 1 and len(who := self._who_has(thing)) > 1 and not self._is_behind_a_pulled_plug(thing):
                 self.twice.append((thing, time.monotonic()))
             if who != self.now(thing):
                 self.changes[thing].append((time.monotonic(), who))
@@ -100,6 +100,12 @@ class Witness:
 
     def _who_has(self, thing: str) -> Holders:
         return frozenset(node.name for node in self.lab.nodes if self._has(node, thing))
+
+    def _is_behind_a_pulled_plug(self, thing: str) -> bool:
+        """An address that one of the two has on an interface without a carrier answers nobody."""
+        return thing == "address" and any(
+            cut.link == "public" and cut.takes_carrier for cut in cuts.read(self.lab.layout)
+        )
 
     def _has(self, node: Node, thing: str) -> bool:
         pid = node.pid

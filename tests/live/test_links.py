@@ -59,7 +59,6 @@ def test_an_owner_whose_cables_are_pulled_stops_and_is_replaced(cluster: Cluster
     cluster.await_alarm(cluster.node1, "node2 is silent and no reference address answers")
     here = cluster.why(cluster.node1)
     assert "interface pub0 has no carrier" in here
-    assert "an answer from 192.0.2.254 would have let it" in here
     assert "The other node did not answer: this is one node's view." in here
     assert "node1, which held it, is gone" in cluster.why(cluster.node2)
     cluster.lab.heal()

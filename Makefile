@@ -6,7 +6,7 @@ SEEDS ?= 5000
 FAULTS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check format test molecule bench rewrite soak docs lock dist clean
+.PHONY: help venv demo screens check format test molecule bench rewrite soak docs lock dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ format: venv ## rewrite the layout of the code
 test: ## every test that this machine can run
 	@tools/setup.sh test
 	@tools/check.sh code
-	@$(PY) -m pytest -n 2 --dist loadscope $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadscope $(ARGS)
 
 molecule: ## every Molecule scenario on booted machines, about ten minutes (root); ARGS="-k failover" for one
 	@tools/setup.sh test
@@ -46,6 +46,10 @@ soak: venv ## random faults for a long time: SEEDS=n simulated, then FAULTS=n on
 	@$(PY) -m servha.sim.soak $(SEEDS)
 	@SERVHA_SOAK=1 FAULTS=$(FAULTS) $(PY) -m pytest -s tests/live/test_campaign.py tests/live/test_quorum_links.py
 	@PG_FAULTS=20 $(PY) -m pytest -s tests/live/test_postgresql.py
+
+screens: ## the console's pictures in docs/screens, made anew in both languages (root)
+	@tools/setup.sh test
+	@SERVHA_SCREENS=$(CURDIR)/docs/screens $(PY) -m pytest tests/live/test_console_chapter.py
 
 docs: venv ## man pages and completions into build/
 	@$(PY) tools/make_pages.py build

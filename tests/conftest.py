@@ -3,14 +3,15 @@
 A test that needs root carries `@pytest.mark.root`, or its file has `pytestmark = pytest.mark.root`. Without
 root it is left out, and one line at the end says what was not run and how to run it.
 
-With two processes (`-n 2 --dist loadscope`, as `make test` does) one plays everything in labs, one after the other; the
-other one everything with booted machines, and then what only computes, behind the labs wherever both want the
-processor: they mostly wait, but must not be kept waiting.
+With three processes (`-n 3 --dist loadscope`, as `make test` does) one plays what needs disks, guards or a browser in
+labs, one the other labs, and one the booted machines; then all of them what only computes, behind the others wherever
+they want the same processor: labs mostly wait, but must not be kept waiting.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePath
 
 import hypothesis
@@ -26,6 +27,8 @@ hypothesis.settings.load_profile("steady")
 
 _left_out: dict[str, int] = {}
 REAL = ("tests/live", "tests/machines")
+LONG = re.compile("tests/live/test_(quorum|guard|postgresql|.*disk|stop_failure|campaign|console)")
+"""Half of the time in labs; they share a cluster with a quorum disk."""
 BEHIND = 5
 """Niceness of what only computes."""
 
@@ -43,10 +46,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class ByTurn(LoadScopeScheduling):
-    """Deals out all labs as one piece, all machines as another, and everything else test by test."""
+    """Deals out labs in two pieces, all machines in one, and everything else test by test."""
 
     def _split_scope(self, nodeid: str) -> str:
         folder = "/".join(nodeid.split("/", 2)[:2])
+        if LONG.match(nodeid):
+            return LONG.pattern
         return folder if folder in REAL else nodeid
 
 

@@ -116,11 +116,20 @@ def _resources(tree: str, before: list[dict[str, Any]], after: list[dict[str, An
             yield from _fields(
                 f"{path}.per_node.{node}", was["per_node"].get(node, {}), resource["per_node"].get(node, {})
             )
-        rest = ("settings", "per_node")
+        if was["after"] != resource["after"]:
+            yield from _dependencies(f"{tree}/{name}", resource["after"])
+        rest = ("settings", "per_node", "after")
         yield from _fields(path, _without(was, *rest), _without(resource, *rest))
     for name in old:
         if name not in new:
             yield say("resource {tree}/{name} is deleted", tree=tree, name=name)
+
+
+def _dependencies(resource: str, after: list[str]) -> Iterator[Text]:
+    if after:
+        yield say("{resource} depends on {after}", resource=resource, after=", ".join(after))
+    else:
+        yield say("{resource} depends on nothing", resource=resource)
 
 
 def _fields(path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Text]:
@@ -144,7 +153,10 @@ def _value(path: str, before: object, after: object) -> Iterator[Text]:
 
 
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) and value else msgspec.json.encode(value).decode()
+    if isinstance(value, list) and value and all(isinstance(one, str) and one for one in value):
+        text = ", ".join(value)
+    else:
+        text = value if isinstance(value, str) and value else msgspec.json.encode(value).decode()
     return text if len(text) <= _LENGTH_MAX else text[: _LENGTH_MAX - 3] + "..."
 
 

@@ -29,8 +29,13 @@ def entered(state: State, spec: TreeSpec, tree: TreeState, row: Row[Phase], here
             failures = tree.stop_failures if row.id == "climb" else ()
             return replace(changed, stuck_by=-1, steps=again, stop_failures=failures)
         case Phase.STOPPING:
-            changed = replace(changed, moved_s=state.now_s)
             failed = row.id == "start-failed" or here is Side.WORN
+            gives_up = failed or (row.id == "sent-away" and here is Side.UNFIT)
+            if here is Side.WORN or (
+                gives_up and tree.phase is Phase.RUNNING and tree.order.pin == state.cluster.us
+            ):
+                changed = replace(changed, order=_unpinned(tree.order))
+            changed = replace(changed, moved_s=state.now_s)
             return _parked(state, spec, changed, worn=here is Side.WORN) if failed else changed
         case Phase.STOP_FAILED:
             return replace(changed, stuck_by=tree.order.number)
@@ -53,15 +58,16 @@ def _starting(state: State, spec: TreeSpec, tree: TreeState, *, announced: bool)
     leased = state.cluster.policy.leased
     changed = tree if announced and not leased else _numbered(state, spec, tree)
     changed = replace(changed, moved_s=state.now_s, stops_s=(), failure=NOTHING_SAID, proven=frozenset())
-    if tree.order.pin and tree.order.pin != state.cluster.us:
-        # The node it was placed on has failed: the pin is gone with it (reading A15).
-        changed = replace(changed, order=Order(tree.order.number + 1, tree.order.goal))
-    return changed
+    return changed if tree.order.pin == state.cluster.us else replace(changed, order=_unpinned(tree.order))
+
+
+def _unpinned(order: Order) -> Order:
+    """The node on which an order placed it has failed: the pin goes with it (reading A15)."""
+    return Order(order.number + 1, order.goal) if order.pin else order
 
 
 def _parked(state: State, spec: TreeSpec, tree: TreeState, *, worn: bool) -> TreeState:
     """Mark it as failed here, so that it does not come back by itself before somebody orders it."""
     failure = side_here(state, spec, tree)[1] if worn else tree.failure
-    order = Order(tree.order.number + 1, tree.order.goal) if worn and tree.order.pin else tree.order
     alone = peer_health(state) not in CONTACT
-    return replace(tree, failure=failure, order=order, parked_by=order.number, parked_alone=alone)
+    return replace(tree, failure=failure, parked_by=tree.order.number, parked_alone=alone)

@@ -125,14 +125,12 @@ async def test_a_failed_login_becomes_a_journal_line(server: Server) -> None:
 async def test_a_login_does_not_keep_others_waiting(server: Server) -> None:
     async with stranger(server.management_door()) as there, stranger(server.management_door()) as other:
         login = asyncio.create_task(there.call("login", {"password": "wrong"}))
-        loop = asyncio.get_running_loop()
-        slowest_s = 0.0
+        answered = 0
         while not login.done():
-            begun_s = loop.time()
             await other.call("echo", {})
-            slowest_s = max(slowest_s, loop.time() - begun_s)
+            answered += 1
         await refused(login)
-        assert slowest_s < 0.05, f"a call took {slowest_s:.3f} s while a password was checked"
+        assert answered >= 5, f"{answered} calls were answered while a password was checked"
 
 
 async def test_the_initial_password_from_elsewhere_is_good_for_choosing_only(server: Server) -> None:

@@ -88,7 +88,11 @@ class Witness:
         for thing in THINGS:
             who = self._who_has(thing)
             # One node is looked at before the other. Only if the first still has it has it been with both.
-            if len(who) > 1 and len(who := self._who_has(thing)) > 1 and not self._is_behind_a_pulled_plug(thing):
+            if (
+                len(who) > 1
+                and len(who := self._who_has(thing)) > 1
+                and not self._is_behind_a_pulled_plug(thing)
+            ):
                 self.twice.append((thing, time.monotonic()))
             if who != self.now(thing):
                 self.changes[thing].append((time.monotonic(), who))

@@ -90,6 +90,7 @@ def test_start_failure_stay_leaves_it_where_it_failed(own_cluster: Cluster) -> N
     cluster.script(cluster.node1, "start", START_FAILS)
     said = cluster.refused(cluster.node1, "tree", "start", TREE, status=1)
     assert "the licence has run out" in said
+    assert eventually(lambda: runs_nowhere(cluster), within_s=READY_S)
     assert cluster.is_steady(for_s=1.5, holds=lambda: not cluster.witness.now("address"))
     assert [e.node for e in cluster.entries(cluster.node1) if e.severity == "error"] == ["node1"] * 2, (
         "one try"
@@ -120,6 +121,7 @@ def test_one_bounce_and_then_it_waits_for_an_order_as_it_does_when_an_order_fail
     cluster.await_told(two, rf"^{TREE}/app .*the licence has run out")
     for node in cluster.lab.nodes:
         cluster.await_alarm(node, f"{TREE} runs nowhere")
+    assert eventually(lambda: runs_nowhere(cluster), within_s=READY_S)
     quiet_s = now_s()
     assert cluster.is_steady(for_s=2.0, holds=lambda: runs_nowhere(cluster))
     for node in cluster.lab.nodes:
@@ -131,6 +133,7 @@ def test_one_bounce_and_then_it_waits_for_an_order_as_it_does_when_an_order_fail
     # A move that an administrator ordered fails at its target: nothing is tried elsewhere without another order.
     said = cluster.refused(one, "tree", "move", TREE, "node2", status=1)
     assert "the licence has run out" in said
+    assert eventually(lambda: runs_nowhere(cluster), within_s=READY_S)
     assert cluster.is_steady(for_s=2.0, holds=lambda: runs_nowhere(cluster))
     for node in cluster.lab.nodes:
         node.run("sh", "-c", "cat > /opt/demo/start", feed=start)

@@ -61,6 +61,11 @@ def nodes_two_and_distinct(document: Document, _broken: Broken) -> Iterator[Prob
         )
 
 
+def tokens_distinct(document: Document, _broken: Broken) -> Iterator[Problem]:
+    """Each token has its own name."""
+    yield from _twice("tokens", [token.name for token in document.tokens])
+
+
 def links_distinct(document: Document, _broken: Broken) -> Iterator[Problem]:
     """At least one heartbeat link, each with its own name."""
     links = document.links
@@ -268,6 +273,7 @@ CHECKS: tuple[Callable[[Document, Broken], Iterable[Problem]], ...] = (
     format_known,
     nodes_two_and_distinct,
     links_distinct,
+    tokens_distinct,
     links_on_every_node,
     timing_sound,
     ports_distinct,

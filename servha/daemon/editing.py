@@ -59,7 +59,7 @@ class EditingDesk:
 
     async def replace(self, args: Args, caller: Caller) -> Json:
         """config.replace {base_generation, document, alone}: see `Replicator.propose`."""
-        self._refuse_more_than_a_token_gives(args, caller)
+        self._refuse_what_is_made_elsewhere(args, caller)
         return told_of_outcome(
             await self._replicator.propose(
                 part(args, "document"),
@@ -75,7 +75,7 @@ class EditingDesk:
         `base_generation`; there are no `changes` then, for they would undo theirs. Raises `Refusal`
         (bad-configuration) with every problem in the document.
         """
-        self._refuse_more_than_a_token_gives(args, caller)
+        self._refuse_what_is_made_elsewhere(args, caller)
         current, base = self._configuration.must_have(), number(args, "base_generation")
         if base != current.generation:
             earlier = await asyncio.to_thread(self._configuration.shelf.earlier, base)
@@ -138,13 +138,22 @@ class EditingDesk:
 
         return await self._amend(change)
 
-    def _refuse_more_than_a_token_gives(self, args: Args, caller: Caller) -> None:
-        """A token gives its scope for its time: nobody makes a password, a token or a node's proof of it."""
+    def _refuse_what_is_made_elsewhere(self, args: Args, caller: Caller) -> None:
+        """Passwords and tokens have verbs of their own, with rules of their own; only root here writes what they become.
+
+        And a token gives its scope for its time: nobody makes a node's proof of it.
+        """
+        wished = part(args, "document")
+        if caller.door is not DoorKind.LOCAL and any(name in wished for name in SECRET):
+            text = say(
+                "passwords and tokens are not changed with the rest of the configuration: "
+                "`servha cluster password` and `servha token` do that, and the console"
+            )
+            raise Refusal(Code.NOT_PERMITTED, text)
         if caller.right not in BY_TOKEN:
             return
-        wished, current = part(args, "document"), self._configuration.must_have().data
-        proofs, known = _proofs(wished), _proofs(current)
-        if any(name in wished for name in SECRET) or any(proof not in known for proof in proofs):
+        known = _proofs(self._configuration.must_have().data)
+        if any(proof not in known for proof in _proofs(wished)):
             text = say("passwords, tokens and certificates are not changed with a token: log in for that")
             raise Refusal(Code.NOT_PERMITTED, text)
 

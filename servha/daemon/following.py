@@ -2,7 +2,7 @@
 
 Decides what counts as a change: everything but the passing of time. It looks at the core's state ten times a second,
 which costs next to nothing, and draws a picture only when that state differs, when something is being started or
-stopped, or once a second for what only the peer knows.
+stopped, or once a second for the little that the state does not hold.
 """
 
 from __future__ import annotations
@@ -26,15 +26,20 @@ Picture = dict[str, Any]
 
 
 async def following(
-    draw: Callable[[], Awaitable[Picture]], state: Callable[[], State | None]
+    draw: Callable[[], Awaitable[Picture]],
+    state: Callable[[], State | None],
+    also: Callable[[], object] = lambda: None,
 ) -> AsyncGenerator[Picture, None]:
-    """Yield pictures for as long as somebody reads them. `state` None means that there is no cluster any more."""
+    """Yield pictures for as long as somebody reads them. `state` None means that there is no cluster any more.
+
+    A picture is drawn as well when what `also` returns has changed.
+    """
     loop = asyncio.get_running_loop()
     told: Any = None
     told_s = drawn_s = float("-inf")
     seen: Any = None
     while (now := state()) is not None:
-        now_s, looks = loop.time(), _decisive(now)
+        now_s, looks = loop.time(), (_decisive(now), also())
         if looks != seen or now_s - drawn_s >= DRAW_EVERY_S or _is_moving(now):
             seen, drawn_s = looks, now_s
             picture = await draw()

@@ -6,6 +6,7 @@ known, and refused with the reason and the next step.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from servha.daemon.journal import Journal, Told
 from servha.daemon.metrics import exposition
 from servha.daemon.node import ClusterNode
 from servha.daemon.peer_channel import PeerChannel
+from servha.daemon.peer_view import PeerView
 from servha.daemon.picture import Shown, picture, with_peer
 from servha.wire.rpc import Args, Code, Json, Refusal
 
@@ -46,6 +48,7 @@ class Verbs:
         self._channel = channel
         self._journal = journal
         self._started_s = started_s
+        self._peer_view = PeerView(lambda s: channel.stream("peer.status", {"follow": True}, timeout_s=s))
 
     async def status(self, args: Args, _caller: Caller) -> Json | AsyncGenerator[Json, None]:
         """status {follow}: everything, from this node's point of view, with the peer's details where it answers.
@@ -54,24 +57,40 @@ class Verbs:
         """
         if yes(args, "follow"):
             self._must_run()
-            return following(self._whole, self._state_seen)
+            return self._followed()
         return await self._whole()
+
+    async def _followed(self) -> AsyncGenerator[Json, None]:
+        async with self._peer_view.watched():
+            pictures = following(
+                lambda: self._whole(self._peer_view.now()),
+                self._state_seen,
+                also=lambda: self._peer_view.number,
+            )
+            async with contextlib.aclosing(pictures):
+                async for shown in pictures:
+                    yield shown
 
     def _state_seen(self) -> State | None:
         node = self._node()
         return node.state if node is not None else None
 
-    async def _whole(self) -> Shown:
+    async def _whole(self, theirs: Any = None) -> Shown:
+        """This node's picture with the peer's part, which is asked for unless it is known."""
         node = self._must_run()
-        ours = self._picture(node)
-        theirs: Any = None
-        if peer_health(node.state) in CONTACT:
+        if peer_health(node.state) not in CONTACT:
+            theirs = None
+        elif theirs is None:
             theirs = await self._ask_peer("peer.status", {})
-        return with_peer(ours, theirs if isinstance(theirs, dict) else None)
+        return with_peer(self._picture(node), theirs if isinstance(theirs, dict) else None)
 
-    async def peer_status(self, _args: Args, _caller: Caller) -> Json:
-        """peer.status {}: this node's picture, for the other one's."""
-        return self._picture(self._must_run())
+    async def peer_status(self, args: Args, _caller: Caller) -> Json | AsyncGenerator[Json, None]:
+        """peer.status {follow}: this node's picture, for the other one's; with `follow` again when it has changed."""
+
+        async def own() -> Shown:
+            return self._picture(self._must_run())
+
+        return following(own, self._state_seen) if yes(args, "follow") else await own()
 
     async def peer_readiness(self, args: Args, _caller: Caller) -> Json:
         """peer.readiness {trees}: what the other node's precondition checks found."""

@@ -72,6 +72,12 @@ def test_more_trees_than_a_beat_can_carry_are_refused(data: dict[str, Any], prob
     assert problems_of(data) == []
 
 
+def test_two_tokens_of_one_name_are_refused(data: dict[str, Any], problems_of: Judge) -> None:
+    one = {"name": "grafana", "scope": "read", "digest": "0" * 64, "by": "admin", "since_unix_s": 0}
+    data["tokens"] = [one, one]
+    assert problems_of(data) == ["tokens: grafana is there twice; give one of the two another name"]
+
+
 def test_one_virtual_address_in_two_trees_is_refused(data: dict[str, Any], problems_of: Judge) -> None:
     data["trees"].append({**data["trees"][0], "name": "copy", "id": 2})
     assert problems_of(data) == [

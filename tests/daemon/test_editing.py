@@ -72,6 +72,14 @@ async def test_the_password_is_shown_to_root_alone_and_stays_when_others_change_
         await one.do_as(browser, "config.replace", wish)
         assert one.current.document.password == before.password
         assert one.current.document.nodes[0].description == f"by {door}"
+        known = {"salt": "0" * 32, "hash": "0" * len(secret)}
+        for verb in ("config.plan", "config.replace"):
+            more = {
+                "base_generation": one.current.generation,
+                "document": {**wish["document"], "password": known},
+            }
+            said = await refused(one.do_as(browser, verb, more))
+            assert (said.code, "servha cluster password" in str(said)) == (Code.NOT_PERMITTED, True)
 
 
 async def test_the_kinds_come_with_what_a_form_needs(nodes: TwoNodes) -> None:

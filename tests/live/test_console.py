@@ -6,6 +6,7 @@ import datetime as dt
 import statistics
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,20 @@ def test_a_browser_logs_in_sees_everything_as_it_happens_and_gives_orders(
         assert eventually(
             lambda: stream.newest("status")["trees"][0]["running_on"] == "node2", within_s=READY_S
         ), "the page shows where it runs now"
+        cluster.await_ready(cluster.node2)
+
+        # What happens at the other node is shown as soon.
+        killed_s, pid = time.monotonic(), cluster.application(cluster.node2)
+        cluster.kill_application(cluster.node2)
+
+        def broken(data: dict[str, Any]) -> bool:
+            return any(resource["step"] != "on" for resource in data["trees"][0]["resources"])
+
+        assert eventually(lambda: stream.since("status", killed_s, broken), within_s=READY_S)
+        took_s = stream.since("status", killed_s, broken)
+        assert took_s is not None and took_s < SHOWN_WITHIN_S
+        print(f"of the other node shown after {took_s * 1000:.0f} ms")
+        cluster.await_new_application(cluster.node2, pid)
         cluster.await_ready(cluster.node2)
 
         # servhad is replaced: the page says so and is back by itself, without another login.

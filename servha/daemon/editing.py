@@ -139,7 +139,7 @@ class EditingDesk:
         return await self._amend(change)
 
     def _refuse_what_is_made_elsewhere(self, args: Args, caller: Caller) -> None:
-        """Passwords and tokens have verbs of their own, with rules of their own; only root here writes what they become.
+        """Passwords and tokens have verbs and rules of their own; only root here writes what they become.
 
         And a token gives its scope for its time: nobody makes a node's proof of it.
         """

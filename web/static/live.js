@@ -8,7 +8,7 @@ const RETRY_MS = 1500;
 const ENTRIES_MAX = 1000;
 // A node without power ends no connection, it only falls silent. While a node is up its picture comes every 3 s; while
 // none is, nothing comes that a page can see, and the stream is opened anew now and then.
-const SILENT_MS = { up: 10_000, "other-node": 10_000, opening: 10_000 };
+const SILENT_MS = { up: 7000, "other-node": 7000, opening: 10_000 };
 const SILENT_OTHERWISE_MS = 40_000;
 const MISSED_MAX = 1; // a restart of servwebd is over by then; after that the reader is shown the way to the other node
 

@@ -100,11 +100,3 @@ def body() -> dict[str, Any]:
     if not isinstance(asked, dict):
         raise Refusal(Code.USAGE, say("the request must be a JSON object"))
     return asked
-
-
-def asked_word(asked: dict[str, Any], name: str) -> str:
-    """Return the text called `name`, empty when missing. Raises `Refusal` (usage) when it is something else."""
-    value = asked.get(name, "")
-    if not isinstance(value, str):
-        raise Refusal(Code.USAGE, say("{name} must be text", name=name))
-    return value

@@ -6,46 +6,45 @@ know what a configuration is: plan, problems and kinds are servhad's words.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from bottle import HTTPResponse
 
-from servha.console.answers import answer, asked_word, body
+from servha.console.answers import answer
 from servha.console.asking import ask
 from servha.console.sessions import Session
 from servha.core.words import as_dict, say
 from servha.wire.rpc import Code, Refusal
 
 CONFLICT: Final = 409
+Given = dict[str, Any]
 
 
-def config(session: Session) -> Any:
+def config(session: Session, _given: Given) -> Any:
     """GET /config: the document in force, its generation and digest."""
     return ask(session, "config.get")
 
 
-def kinds(session: Session) -> Any:
+def kinds(session: Session, _given: Given) -> Any:
     """GET /kinds: each kind with its fields."""
     return ask(session, "kinds")
 
 
-def change(session: Session) -> Any:
-    """PUT /config {document, base_generation, dry_run?, alone?}: say what it changes and, without dry_run, do it.
+def change(session: Session, given: Given) -> Any:
+    """PUT /config: say what it changes and, without dry_run, do it.
 
     A dry run answers in `against` what doing it would be refused with as things stand, or null.
     409 with `meanwhile` among the problems when the document was made from another generation than that in force.
     """
-    asked = body()
-    made = {"document": asked.get("document"), "base_generation": asked.get("base_generation")}
+    made = {"document": given["document"], "base_generation": given["base_generation"]}
     plan = ask(session, "config.plan", **made)
     if plan["meanwhile"] is not None:
         return _changed_meanwhile(plan)
-    if asked.get("dry_run") or not plan["changes"]:
+    if given.get("dry_run") or not plan["changes"]:
         told = {name: plan[name] for name in ("changes", "generation", "against")}
         return {**told, "changed": False}
     try:
-        done = ask(session, "config.replace", **made, alone=asked.get("alone") is True)
+        done = ask(session, "config.replace", **made, alone=given.get("alone", False))
     except Refusal as refusal:
         if refusal.code is not Code.TRY_AGAIN:
             raise
@@ -57,10 +56,9 @@ def change(session: Session) -> Any:
     return {**told, "changed": True, "on_both": done["on_both"]}
 
 
-def begin_maintenance(session: Session) -> Any:
-    """POST /maintenance {scope, name, reason, for_s?}: hands off; the trees it is about stay as they are."""
-    asked = body()
-    scope, name = asked_word(asked, "scope"), asked_word(asked, "name")
+def begin_maintenance(session: Session, given: Given) -> Any:
+    """POST /maintenance: hands off; the trees it is about stay as they are."""
+    scope, name = given["scope"], given["name"]
     by = {"tree": "name", "node": "running_on"}.get(scope, "")
     trees = ask(session, "status")["trees"] if by else []
     return ask(
@@ -68,19 +66,19 @@ def begin_maintenance(session: Session) -> Any:
         "maintenance.begin",
         scope=scope,
         name=name,
-        reason=asked_word(asked, "reason"),
+        reason=given["reason"],
         by=session.browser,
-        for_s=asked.get("for_s", 0),
+        for_s=given.get("for_s", 0),
         orders={tree["name"]: tree["order"]["number"] for tree in trees if tree[by] == name},
     )
 
 
-def end_maintenance(session: Session, scope: str, name: str) -> Any:
+def end_maintenance(session: Session, _given: Given, scope: str, name: str) -> Any:
     """DELETE /maintenance/SCOPE/NAME: it is looked after again; the name of a resource is TREE/RESOURCE."""
     return ask(session, "maintenance.end", scope=scope, name=name)
 
 
-def invite(session: Session) -> Any:
+def invite(session: Session, _given: Given) -> Any:
     """POST /invitation: a code with which a second server may join, and for how many seconds it is good."""
     return ask(session, "cluster.invite")
 
@@ -94,13 +92,3 @@ def _changed_meanwhile(plan: Any) -> HTTPResponse:
     problems = [{"path": "", "because": one, "remedy": None} for one in plan["meanwhile"]]
     told = {"code": Code.REFUSED, **as_dict(text), "problems": problems, "generation": plan["generation"]}
     return answer({"error": told}, CONFLICT)
-
-
-ROUTES: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
-    ("GET", "/api/v1/config", config),
-    ("PUT", "/api/v1/config", change),
-    ("GET", "/api/v1/kinds", kinds),
-    ("POST", "/api/v1/invitation", invite),
-    ("POST", "/api/v1/maintenance", begin_maintenance),
-    ("DELETE", "/api/v1/maintenance/<scope>/<name:path>", end_maintenance),
-)

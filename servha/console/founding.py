@@ -6,67 +6,41 @@ Decides that a session goes on in the cluster that it has just made or joined. R
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from servha.console.answers import body
 from servha.console.asking import ask
 from servha.console.sessions import Session
 
 INIT_WITHIN_S: Final = 60.0
 JOIN_WITHIN_S: Final = 95.0
 """Longer than servhad itself gives a join."""
-INIT_FIELDS: Final = (
-    "name",
-    "node",
-    "description",
-    "password",
-    "links",
-    "order",
-    "timing",
-    "policy",
-    "references",
-    "quorum_disk",
-    "language",
-    "ports",
-    "dry_run",
-)
-JOIN_FIELDS: Final = ("address", "port", "node", "description", "password", "code", "links", "dry_run")
+Given = dict[str, Any]
 
 
-def interfaces(session: Session) -> Any:
+def interfaces(session: Session, _given: Given) -> Any:
     """GET /interfaces: the node's name, its interfaces with addresses, carrier and speed, and its disks."""
     return ask(session, "interfaces")
 
 
-def init(session: Session) -> Any:
-    """POST /cluster {name, node, links, ..., dry_run?}: make a cluster; with dry_run say what it would be."""
-    return _entered(session, "cluster.init", INIT_FIELDS, INIT_WITHIN_S)
+def found(session: Session, given: Given) -> Any:
+    """POST /cluster: make a cluster; with dry_run say what it would be."""
+    return _entered(session, "cluster.init", given, INIT_WITHIN_S)
 
 
-def join(session: Session) -> Any:
-    """POST /cluster/join {address, node, password | code, links, dry_run?}: join one; with dry_run look at it."""
-    return _entered(session, "cluster.join", JOIN_FIELDS, JOIN_WITHIN_S)
+def join(session: Session, given: Given) -> Any:
+    """POST /cluster/join: join one; with dry_run look at it."""
+    return _entered(session, "cluster.join", given, JOIN_WITHIN_S)
 
 
-def progress(session: Session) -> Any:
+def join_progress(session: Session, _given: Given) -> Any:
     """GET /cluster/join: the step that a join is at."""
     return ask(session, "cluster.joining")
 
 
-def _entered(session: Session, verb: str, fields: tuple[str, ...], within_s: float) -> Any:
-    asked = body()
-    told = ask(session, verb, within_s=within_s, **{name: asked[name] for name in fields if name in asked})
+def _entered(session: Session, verb: str, given: Given, within_s: float) -> Any:
+    told = ask(session, verb, within_s=within_s, **given)
     if "ticket" in told:
         session.ticket, session.right = str(told.pop("ticket")), str(told.pop("right"))
         session.choose_password = bool(told.pop("choose_password"))
         session.cluster, session.node = str(told["cluster"]), str(told.pop("node", ""))
     return told
-
-
-ROUTES: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
-    ("GET", "/api/v1/interfaces", interfaces),
-    ("POST", "/api/v1/cluster", init),
-    ("GET", "/api/v1/cluster/join", progress),
-    ("POST", "/api/v1/cluster/join", join),
-)

@@ -1,6 +1,7 @@
-"""Every address of the console's HTTP interface, /api/v1, and what servhad is asked for it.
+"""What is done for each row of the console's interface (contract.py), and what stands around every request.
 
-A route checks that a request is a request; what it may do and whether the values are right is said by servhad.
+Decides who is let in to ask, and that a request is one. What it may do and whether the values are right is said by
+servhad.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from typing import Any, Final
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, static_file
 
-from servha.console import editing, founding, page
+from servha.console import editing, founding, openapi, page
 from servha.console.answers import (
     answer,
-    asked_word,
     body,
     encoded,
     language,
@@ -29,10 +29,12 @@ from servha.console.answers import (
     token_refused,
 )
 from servha.console.asking import TokenRefused, ask, log_in
+from servha.console.contract import OPERATIONS, Operation, Who
 from servha.console.gate import COOKIE, Gate
 from servha.console.live import Feeds
 from servha.console.server import PAGES_MAX
 from servha.console.sessions import IDLE_S, WHOLE_S, Place, Session, Sessions
+from servha.console.shapes import checked, described, members
 from servha.core.words import say
 from servha.management import PORT, SOCKET, LateAnswer, NotRunning
 from servha.wire.rpc import Code, Refusal
@@ -41,9 +43,10 @@ WEB_SOCKET: Final = SOCKET.replace("servhad", "web")
 DIALS_MAX: Final = 4
 """Logins to other nodes at the same time: nobody without a password makes this server knock at many doors."""
 RETRY_MS: Final = 1000
-JOURNAL_MAX: Final = 1000
+NUMBER_LENGTH_MAX: Final = 17
 
 Handler = Callable[..., Any]
+Given = dict[str, Any]
 
 
 class Console:
@@ -61,28 +64,42 @@ class Console:
         self._gate = Gate(self.sessions, names)
         self._dials = threading.BoundedSemaphore(DIALS_MAX)
         self._streams = threading.BoundedSemaphore(PAGES_MAX)
-        self._for_browsers = (self._log_out, self._choose_password, self._stream)
         self._routes()
 
     def _routes(self) -> None:
+        handlers: dict[str, Handler] = {
+            "session": self._session,
+            "log_in": self._log_in,
+            "log_out": self._log_out,
+            "choose_password": self._choose_password,
+            "status": lambda session, _: ask(session, "status"),
+            "stream": self._stream,
+            "journal": lambda session, given: ask(session, "journal", **given),
+            "why": lambda session, given: ask(session, "why", **given),
+            "order": lambda session, given, tree: ask(session, "order", tree=tree, **given),
+            "config": editing.config,
+            "change": editing.change,
+            "kinds": editing.kinds,
+            "begin_maintenance": editing.begin_maintenance,
+            "end_maintenance": editing.end_maintenance,
+            "invite": editing.invite,
+            "interfaces": founding.interfaces,
+            "found": founding.found,
+            "join_progress": founding.join_progress,
+            "join": founding.join,
+            "metrics": self._metrics,
+            "document": lambda _, __: openapi.document(language()),
+        }
         app = self.application
-        for method, path, handler in (
-            ("GET", "/api/v1/session", self._session),
-            ("POST", "/api/v1/session", self._log_in),
-            ("DELETE", "/api/v1/session", self._known(self._log_out)),
-            ("PUT", "/api/v1/session/password", self._known(self._choose_password)),
-            ("GET", "/api/v1/status", self._known(lambda s: ask(s, "status"))),
-            ("GET", "/api/v1/stream", self._known(self._stream)),
-            ("GET", "/api/v1/journal", self._known(self._journal)),
-            ("GET", "/api/v1/why", self._known(lambda s: ask(s, "why", tree=request.query.get("tree", "")))),
-            ("POST", "/api/v1/trees/<tree>/order", self._known(self._order)),
-            ("GET", "/metrics", self._known(self._metrics)),
-            ("GET", "/", self._index),
-            ("GET", "/static/<path:path>", self._static),
+        for operation in OPERATIONS:
+            path = operation.path.replace("{name}", "<name:path>").replace("{", "<").replace("}", ">")
+            app.route(path, operation.method, self._passed(self._let_in(operation, handlers[operation.name])))
+        for path, handler in (
+            ("/", self._index),
+            ("/api", self._index),
+            ("/static/<path:path>", self._static),
         ):
-            app.route(path, method, self._passed(handler))
-        for method, path, handler in (*editing.ROUTES, *founding.ROUTES):
-            app.route(path, method, self._passed(self._known(handler)))
+            app.route(path, "GET", self._passed(handler))
         app.default_error_handler = _library_error
 
     # --- around every request -----------------------------------------------------------------------------------
@@ -102,25 +119,24 @@ class Console:
 
         return answered
 
-    def _known(self, handler: Handler) -> Handler:
-        """For those who have logged in, whose changes must come from a page of ours, and for those with a token.
+    def _let_in(self, operation: Operation, handler: Handler) -> Handler:
+        """Those whom the row names: changes by a browser must come from a page of ours, and whoever has a token passes.
 
         No page can send a token unless it has one: what comes with one needs no other proof of where it comes from.
         """
 
         def answered(**parts: str) -> Any:
             token = self._gate.token()
-            if token is not None and handler not in self._for_browsers:
-                made = handler(self._shown_by(token), **parts)
-                return made if isinstance(made, HTTPResponse) else answer(made)
             session = self._gate.session()
-            if session is None:
+            if operation.who is Who.KNOWN and token is not None:
+                session = self._shown_by(token)
+            elif operation.who is not Who.ANYBODY and session is None:
                 return not_logged_in()
-            if request.method != "GET":
-                against = self._gate.against_origin(session)
+            elif request.method != "GET":
+                against = self._gate.against_origin(session if operation.who is not Who.ANYBODY else None)
                 if against is not None:
                     return against
-            made = handler(session, **parts)
+            made = handler(session, _given(operation), **parts)
             return made if isinstance(made, HTTPResponse) else answer(made)
 
         return answered
@@ -141,21 +157,16 @@ class Console:
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
-    def _session(self) -> HTTPResponse:
-        session = self._gate.session()
-        return answer({"session": None if session is None else self._shown(session)})
+    def _session(self, session: Session | None, _given: Given) -> Any:
+        return {"session": None if session is None else self._shown(session)}
 
-    def _log_in(self) -> HTTPResponse:
-        against = self._gate.against_origin(None)
-        if against is not None:
-            return against
-        asked = body()
-        place = self._place(asked_word(asked, "address"))
+    def _log_in(self, _session: Session | None, given: Given) -> HTTPResponse:
+        place = self._place(given.get("address", ""))
         browser = str(request.environ.get("REMOTE_ADDR", ""))
         if not self._dials.acquire(blocking=False):
             raise Refusal(Code.TRY_AGAIN, say("others are logging in just now: try again in a few seconds"))
         try:
-            shown = log_in(place, asked_word(asked, "password"), browser)
+            shown = log_in(place, given["password"], browser)
         finally:
             self._dials.release()
         word = self.sessions.open(
@@ -181,18 +192,15 @@ class Console:
         )
         return made
 
-    def _log_out(self, _session: Session) -> HTTPResponse:
+    def _log_out(self, _session: Session, _given: Given) -> HTTPResponse:
         self.sessions.close(self._gate.word())
         made = answer({"session": None})
         made.delete_cookie(COOKIE, path="/")
         return made
 
-    def _choose_password(self, session: Session) -> Any:
-        asked = body()
-        new = asked_word(asked, "new")
-        log_in(
-            session.place, asked_word(asked, "old"), session.browser
-        )  # whoever sits there must know the old one
+    def _choose_password(self, session: Session, given: Given) -> Any:
+        new = given["new"]
+        log_in(session.place, given["old"], session.browser)  # whoever sits there must know the old one
         made = ask(session, "cluster.password", password=new)
         # Every ticket given for the old password is void now; this browser has just proved that it knows the new one.
         shown = log_in(session.place, new, session.browser)
@@ -233,23 +241,13 @@ class Console:
 
     # --- what is, and what is to be -------------------------------------------------------------------------------
 
-    def _journal(self, session: Session) -> Any:
-        return ask(
-            session, "journal", since=_number("since", 0), limit=min(_number("limit", 200), JOURNAL_MAX)
-        )
-
-    def _order(self, session: Session, tree: str) -> Any:
-        asked = body()
-        known = ("verb", "node", "forced", "peer_is_off")
-        return ask(session, "order", tree=tree, **{name: asked[name] for name in known if name in asked})
-
-    def _metrics(self, session: Session) -> HTTPResponse:
+    def _metrics(self, session: Session, _given: Given) -> HTTPResponse:
         text = ask(session, "metrics")["text"]
         return HTTPResponse(
             body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
-    def _stream(self, session: Session) -> HTTPResponse:
+    def _stream(self, session: Session, _given: Given) -> HTTPResponse:
         if not self._streams.acquire(blocking=False):
             text = say(
                 "{count} pages are open already: close one, or load this page again later", count=PAGES_MAX
@@ -305,9 +303,19 @@ def _moment(clock_s: float) -> str:
     return (dt.datetime.now(dt.UTC) - ago).isoformat(timespec="seconds")
 
 
-def _number(name: str, otherwise: int) -> int:
-    value = request.query.get(name, "")
-    return int(value) if value.isdecimal() and len(value) < 16 else otherwise
+def _given(operation: Operation) -> Given:
+    """Return what the request carries, checked by the row's types. Raises `Refusal` (usage)."""
+    if operation.asked is not None:
+        return checked(operation.asked, body())
+    if operation.query is None:
+        return {}
+    shown: Given = {}
+    for name, (hint, _) in members(operation.query).items():
+        text = request.query.get(name)
+        if text is not None:
+            is_number = described(hint, {}).get("type") == "integer" and text.isdecimal()
+            shown[name] = int(text) if is_number and len(text) < NUMBER_LENGTH_MAX else text
+    return checked(operation.query, shown)
 
 
 def _library_error(error: HTTPError) -> HTTPResponse:

@@ -56,8 +56,8 @@ class Burial:
 
     def __init__(self, base: Path) -> None:
         self._base = base
-        self._stranger = 0
-        self._seen_s = 0.0
+        self._seen_s: dict[int, float] = {}
+        """Other people's dead children, and since when they have been seen."""
 
     def bury(self, *, but: Container[int]) -> int:
         """Wait for those that are dead now; returns how many there were. `but` are our own children."""
@@ -68,19 +68,18 @@ class Burial:
                 return count
             if dead is None or dead.si_pid in but:
                 return count
-            if not _in_a_group_of_ours(dead.si_pid, self._base) and not self._is_forsaken(dead.si_pid):
+            if not _in_a_group_of_ours(dead.si_pid, self._base):
                 # The kernel names this one again and again, so that the others have to be looked for.
-                return count + self._bury_behind(but)
+                return count + self._look_through(but)
             _wait_for(dead.si_pid)
         return REAPED_AT_ONCE_MAX
 
-    def _is_forsaken(self, pid: int) -> bool:
-        if pid != self._stranger:
-            self._stranger, self._seen_s = pid, time.monotonic()
-        return time.monotonic() - self._seen_s >= FORSAKEN_S
-
-    def _bury_behind(self, but: Container[int]) -> int:
-        ours = [pid for pid in _dead_children() if pid not in but and _in_a_group_of_ours(pid, self._base)]
+    def _look_through(self, but: Container[int]) -> int:
+        now_s = time.monotonic()
+        dead = [pid for pid in _dead_children() if pid not in but]
+        ours = [pid for pid in dead if _in_a_group_of_ours(pid, self._base)]
+        self._seen_s = {pid: self._seen_s.get(pid, now_s) for pid in dead if pid not in ours}
+        ours += [pid for pid, seen_s in self._seen_s.items() if now_s - seen_s >= FORSAKEN_S]
         for pid in ours:
             _wait_for(pid)
         return len(ours)

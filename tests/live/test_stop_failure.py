@@ -59,7 +59,7 @@ def test_what_hangs_in_the_kernel_waits_for_the_administrator_or_ends_with_the_n
     with hanging(cluster, two):
         cluster.servha(one, "tree", "move", TREE, "node1", "--no-wait", "--yes")
         cluster.await_running_on(one, told_by=(one,), within_s=2 * READY_S)
-    assert cluster.ownership(one) == before + 1
+    assert cluster.ownership(one) > before
     assert eventually(lambda: cluster.boot(two) not in {"", boot}, within_s=READY_S), "node2 was reset"
     assert cluster.console(two).count("sysrq") == resets + 1
     said = (two.log / "journal.jsonl").read_text(encoding="utf-8")

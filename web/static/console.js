@@ -1,6 +1,7 @@
 // The console: which screen is shown. Words and session first; the rest follows the session and the address' hash.
 import { effect } from "@preact/signals";
 import { render } from "preact";
+import { Api } from "./api.js";
 import { Events } from "./events.js";
 import { Founding } from "./founding.js";
 import { Frame, screen } from "./frame.js";
@@ -41,6 +42,10 @@ effect(() => {
 
 async function begin() {
   await loadWords();
+  if (location.pathname === "/api") {
+    render(html`<${Api} />`, document.getElementById("console")); // for everybody: it shows nothing of this cluster
+    return;
+  }
   render(html`<${Console} />`, document.getElementById("console"));
   while (session.value === undefined) {
     try {

@@ -1,0 +1,353 @@
+"""What the console's interface answers, as types: the words of docs and document, never checked while running.
+
+A field that servhad adds is passed on all the same; a test compares these types with the answers of a real cluster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from servha.core.words import say
+
+
+@dataclass
+class Sentence:
+    template: Annotated[str, say("the English template, which is the same in every language")]
+    params: Annotated[
+        dict[str, Any], say("what stands in its placeholders; a value may be a sentence itself")
+    ]
+    text: Annotated[str, say("the sentence in the language that was asked for")]
+
+
+@dataclass
+class Trouble:
+    path: Annotated[str, say("the field that it is about, as in trees.web.hosts; empty: the whole")]
+    because: Sentence | None
+    remedy: Annotated[Sentence | None, say("what to do")]
+
+
+@dataclass
+class Error:
+    code: Annotated[str, say("a word for programs, such as not-permitted, no-such, refused, try-again")]
+    template: str
+    params: dict[str, Any]
+    text: Annotated[str, say("the sentence in the language that was asked for")]
+    problems: list[Trouble]
+    generation: Annotated[
+        int, say("only where the configuration was changed meanwhile: its generation now")
+    ] = 0
+    maybe_done: Annotated[bool, say("whether it may have been done all the same")] = False
+
+
+@dataclass
+class Refused:
+    error: Error
+
+
+# --- sessions -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class OneSession:
+    right: str
+    choose_password: Annotated[bool, say("whether nothing can be done before a password is chosen")]
+    address: Annotated[str, say("the node that was logged in to; empty: that of this console")]
+    cluster: str
+    node: str
+    since: Annotated[str, say("date and time with zone, ISO 8601")]
+    idle_s: Annotated[float, say("seconds without a request after which it ends")]
+    until: Annotated[str, say("date and time with zone, ISO 8601")]
+    csrf: Annotated[str, say("to be sent as X-Servha-CSRF with every change")]
+
+
+@dataclass
+class SessionAnswer:
+    session: OneSession | None
+
+
+@dataclass
+class Version:
+    generation: Annotated[int, say("number of the configuration; grows with every change")]
+    digest: Annotated[str, say("first 16 hexadecimal digits of its SHA-256")]
+    cluster: str
+    on_both: Annotated[bool, say("whether the other node has it too")]
+
+
+@dataclass
+class PasswordAnswer:
+    session: OneSession
+    changed: Version
+
+
+# --- the picture ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Guarantee:
+    level: Annotated[int, say("0: none, 1: best effort, 2 and 3: never both, as the sentence says")]
+    text: Sentence
+
+
+@dataclass
+class ClusterShown:
+    name: str
+    id: str
+    generation: int
+    policy: str
+    guarantee: Guarantee
+
+
+@dataclass
+class LinkShown:
+    name: str
+    nic: str
+    address: str
+    state: Literal["unknown", "up", "late", "dead"]
+    silent_s: Annotated[float | None, say("seconds since the last beat; null: unknown")]
+    carrier: Annotated[bool | None, say("whether the cable is in; null: unknown")]
+
+
+@dataclass
+class NodeShown:
+    name: str
+    us: Annotated[bool, say("whether this is the node that answers")]
+    health: str
+    health_because: Sentence
+    standing: Annotated[str, say("active, standby, joining, claiming, yielding, isolated; empty: unknown")]
+    links: list[LinkShown]
+
+
+@dataclass
+class CheckShown:
+    resource: Annotated[str, say("empty: the tree as a whole")]
+    ready: bool
+    problems: list[Sentence]
+    remarks: list[Sentence]
+
+
+@dataclass
+class SideShown:
+    phase: Annotated[str, say("off, wanted, starting, running, stopping, stop-failed or unknown")]
+    ownership: Annotated[int, say("ownership number: grows with every takeover")]
+    fitness: Literal["fit", "unfit", "unknown"]
+    parked: str
+    because: Sentence
+    against: Sentence
+    checks: Annotated[list[CheckShown], say("what the precondition checks found where it does not run")]
+
+
+@dataclass
+class OrderShown:
+    number: int
+    goal: Literal["run", "stop"]
+    pin: Annotated[str, say("node on which an order placed it; empty: placement is free")]
+    forced: bool
+
+
+@dataclass
+class ResourceShown:
+    name: str
+    kind: str
+    after: Annotated[list[str], say("the resources that it depends on")]
+    step: str
+    state: Literal["running", "stopped", "failed", "unknown"]
+    because: Sentence
+    since_s: float
+
+
+@dataclass
+class TreeShown:
+    name: str
+    id: int
+    order: OrderShown
+    hosts: Annotated[list[str], say("the preferred host first")]
+    start_failure: str
+    phase_by_node: dict[str, SideShown]
+    running_on: Annotated[str, say("empty: nowhere")]
+    since_s: float
+    resources: list[ResourceShown]
+
+
+@dataclass
+class ReferenceShown:
+    address: str
+    answers: Annotated[bool | None, say("null: not asked yet")]
+    age_s: float | None
+
+
+@dataclass
+class ArbitrationShown:
+    policy: str
+    references: list[ReferenceShown]
+    right: str
+    because: Sentence
+    otherwise: Sentence
+    lease: Annotated[dict[str, Any] | None, say("what the guard says of the lease on the quorum disk")]
+    peer_lease: dict[str, Any] | None = None
+
+
+@dataclass
+class MaintenanceShown:
+    what: str
+    reason: str
+    by: str
+    allowed: list[str]
+    since_s: float
+    left_s: Annotated[float | None, say("null: until somebody ends it")]
+
+
+@dataclass
+class AlarmShown:
+    key: str
+    severity: Literal["error", "warning", "info"]
+    text: Sentence
+    since_s: float
+
+
+@dataclass
+class GenerationShown:
+    generation: int
+    digest: str
+    peer_generation: int | None
+
+
+@dataclass
+class DaemonShown:
+    pid: int
+    up_s: float
+    version: str
+    events_missed: int
+
+
+@dataclass
+class Picture:
+    schema_version: int
+    node: str
+    cluster: ClusterShown
+    standing: str
+    standing_because: Sentence
+    nodes: list[NodeShown]
+    arbitration: ArbitrationShown
+    trees: list[TreeShown]
+    maintenance: list[MaintenanceShown]
+    alarms: list[AlarmShown]
+    config: GenerationShown
+    daemon: DaemonShown
+
+
+# --- the journal ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class FactShown:
+    what: Sentence
+    source: str
+    age_s: float
+
+
+@dataclass
+class EntryShown:
+    id: Annotated[int, say("grows by one with every entry of its node")]
+    at: Annotated[str, say("date and time with zone, ISO 8601")]
+    at_s: float
+    node: str
+    subject: str
+    before: str
+    after: str
+    rule: Annotated[str, say("the rows of the rules that decided it; see the rules page")]
+    because: Sentence
+    facts: list[FactShown]
+    otherwise: Annotated[Sentence, say("what would have decided it otherwise")]
+    ownership: int
+    took_s: float
+    severity: str
+
+
+@dataclass
+class JournalAnswer:
+    schema_version: int
+    entries: list[EntryShown]
+
+
+@dataclass
+class WhyAnswer:
+    schema_version: int
+    tree: str
+    entries: list[EntryShown]
+    peer_missing: Annotated[bool, say("whether the other node's entries are missing")]
+    waits: Annotated[dict[str, Sentence], say("tree to what it waits for now")]
+
+
+# --- changes --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class OrderAnswer:
+    number: Annotated[int, say("number of the order; the picture shows when it is in force")]
+
+
+@dataclass
+class ConfigAnswer:
+    generation: int
+    digest: str
+    cluster: str
+    document: dict[str, Any]
+
+
+@dataclass
+class ChangeAnswer:
+    changes: list[Sentence]
+    generation: int
+    changed: bool
+    against: Annotated[
+        Any, say("with `dry_run`: what doing it would be refused with as things stand, or null")
+    ] = None
+    on_both: bool = False
+
+
+@dataclass
+class KindShown:
+    about: Sentence
+    fields: list[dict[str, Any]]
+
+
+@dataclass
+class KindsAnswer:
+    resources: dict[str, KindShown]
+    detectors: dict[str, KindShown]
+
+
+@dataclass
+class MaintenanceAnswer:
+    generation: int
+    on_both: bool
+
+
+@dataclass
+class InvitationAnswer:
+    code: str
+    good_for_s: float
+
+
+@dataclass
+class InterfacesAnswer:
+    host: str
+    interfaces: list[dict[str, Any]]
+    disks: list[dict[str, Any]]
+
+
+@dataclass
+class EnteredAnswer:
+    generation: int = 0
+    digest: str = ""
+    cluster: str = ""
+    node: str = ""
+    changes: Any = None
+    document: Any = None
+
+
+@dataclass
+class JoiningAnswer:
+    step: str
+    undecided: bool

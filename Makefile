@@ -38,9 +38,10 @@ bench: ## timings, as ratios against a peer (root)
 	@tools/setup.sh bench
 	@$(PY) -m bench $(ARGS)
 
-rewrite: venv ## regenerate the answers of tests/scenarios and docs/reference/rules.md; then review the diff
+rewrite: venv ## regenerate the answers of tests/scenarios and the pages of docs/reference; then review the diff
 	@$(PY) -m pytest -q tests/test_scenarios.py --rewrite
 	@$(PY) tools/draw_rules.py docs/reference/rules.md
+	@$(PY) tools/draw_api.py
 
 soak: venv ## random faults for a long time: SEEDS=n simulated, then FAULTS=n on real nodes (root)
 	@$(PY) -m servha.sim.soak $(SEEDS)

@@ -41,8 +41,8 @@ class Reader:
     def dialog(self) -> Locator:
         return self.page.get_by_role("dialog")
 
-    def open(self, address: str) -> None:
-        self.page.goto(f"https://{address}:{PORT}/")
+    def open(self, address: str, page: str = "") -> None:
+        self.page.goto(f"https://{address}:{PORT}/{page}")
 
     def press(self, key: str, *, within: Locator | None = None, **params: object) -> None:
         """Press the button that these words name, with the keyboard, as soon as it may be."""

@@ -52,7 +52,7 @@ def test_the_whole_chapter_in_the_browser_alone(lab: Lab, tmp_path: Path, langua
             pull_a_cable(reader, lab, seen)
         maintain(reader, lab)
         change_addresses(reader, two)
-        look_around(reader, second)
+        look_around(reader, second, one)
         for opened in (reader, second):
             assert not opened.window.complaints
 
@@ -308,11 +308,15 @@ def change_addresses(reader: Reader, node: Node) -> None:
     expect(reader.page.locator("article").nth(1).locator("tbody .state.good")).to_have_count(2)
 
 
-def look_around(reader: Reader, second: Reader) -> None:
+def look_around(reader: Reader, second: Reader, one: Node) -> None:
     """What both consoles tell of all this in the end; the second one stood by all the time, on a phone."""
     reader.window.at("events")
     expect(reader.page.locator("tbody tr").first).to_be_visible()
     reader.screen("31-events")
+    reader.open(str(one.layout.address("public")), "api")
+    expect(reader.page.locator("h1")).to_have_text(reader.t("api.title"))
+    expect(reader.page.locator("#type-Picture")).to_be_attached()
+    reader.screen("33-interface")
     second.window.at("trees")
     expect(second.page.locator(f"#tree-{TREE} h2")).to_contain_text("node")
     second.screen("32-tree")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.live.cluster import READY_S, TREE, Cluster
 PORT = 7700
 FUZZER = Path(sys.executable).parent / "st"
 FUZZ_S = 12
+DASHBOARD = Path(__file__).parent.parent.parent / "docs/grafana/servha.json"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 NOT_FUZZED = {
     "stream": "never ends",
@@ -61,6 +63,8 @@ def test_every_answer_is_of_the_type_that_the_document_gives_it(cluster: Cluster
     for name in ("status", "journal", "why", "kinds", "interfaces", "join_progress", "document", "metrics"):
         ask(name)
     assert answered["journal"]["entries"], "there is something to compare"
+    figures = set(re.findall(r"^(servha_\w+)", answered["metrics"], re.MULTILINE))
+    assert set(re.findall(r"servha_\w+", DASHBOARD.read_text(encoding="utf-8"))) <= figures
     config = ask("config")
     ask("order", {"verb": "start"}, tree=TREE)
     wish = {"document": config["document"], "base_generation": config["generation"]}

@@ -46,6 +46,7 @@ def add(place: Place) -> None:
         nargs="?",
     )
     verb.option("--config", text=say("the configuration to simulate: an export, or a kept generation"))
+    verb.output()
     verb.option("--seed", type=int, text=say("play the campaign of random faults with this number"))
 
 
@@ -67,11 +68,14 @@ def run(args: argparse.Namespace, screen: Screen) -> int:
     else:
         text, name = text + args.scenario, args.config
     try:
-        answer = scenario.play(text)
+        scenario.run(text)
     except BadScenario as problem:
         said = say("{file}: {reason}", file=name, reason=str(problem))
         raise Refusal(Code.USAGE, said) from None
-    screen.out.write(answer)
+    if screen.json:
+        screen.answer(scenario.data())
+    else:
+        screen.out.write(scenario.answer())
     return exits.OK
 
 

@@ -102,3 +102,19 @@ class Page:
 @dataclass
 class OfTree:
     tree: Annotated[str, say("name of a tree; empty: everything")] = ""
+
+
+@dataclass
+class Step:
+    do: Literal[
+        "wait", "poweroff", "boot", "cable", "links", "disk", "disks", "daemon", "break", "move", "heal"
+    ]
+    wait_s: Annotated[int, Between(1, 600), say("seconds until the next step")]
+    node: Annotated[str, say("the node that it is about, where it is about one")] = ""
+    tree: Annotated[str, say("the tree that it is about, where it is about one")] = ""
+    resource: Annotated[str, say("the resource that stops by itself")] = ""
+
+
+@dataclass
+class Simulate:
+    steps: Annotated[list[Step], say("what happens, one after the other")]

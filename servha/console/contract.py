@@ -253,6 +253,17 @@ OPERATIONS: Final = (
         refused=(404, 409, 422),
     ),
     _row(
+        "simulate",
+        "POST /simulation",
+        say("what would happen if ...: the configuration in force played in virtual time; nothing moves"),
+        Who.KNOWN,
+        s.SimulationAnswer,
+        verb="config.get",
+        scope="read",
+        asked=a.Simulate,
+        refused=(404, 409),
+    ),
+    _row(
         "metrics",
         "GET /metrics",
         say("figures for Prometheus"),

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, static_file
 
-from servha.console import editing, founding, openapi, page
+from servha.console import editing, founding, openapi, page, whatif
 from servha.console.answers import (
     answer,
     body,
@@ -87,6 +87,7 @@ class Console:
             "found": founding.found,
             "join_progress": founding.join_progress,
             "join": founding.join,
+            "simulate": whatif.simulate,
             "metrics": self._metrics,
             "document": lambda _, __: openapi.document(language()),
         }

@@ -351,3 +351,43 @@ class EnteredAnswer:
 class JoiningAnswer:
     step: str
     undecided: bool
+
+
+@dataclass
+class HeldShown:
+    from_s: float
+    nodes: Annotated[list[str], say("where it runs from then on")]
+
+
+@dataclass
+class SimulatedEntry:
+    at_s: float
+    node: str
+    subject: str
+    before: str
+    after: str
+    because: Sentence
+    severity: str
+
+
+@dataclass
+class WhatAt:
+    at_s: float
+    what: str
+
+
+@dataclass
+class TreeAt:
+    at_s: float
+    tree: str
+
+
+@dataclass
+class SimulationAnswer:
+    schema_version: int
+    until_s: float
+    done: Annotated[list[WhatAt], say("what was done, in the words of `servha simulate`")]
+    entries: list[SimulatedEntry]
+    held: Annotated[dict[str, list[HeldShown]], say("where each tree ran, from when on")]
+    dual_active: Annotated[list[TreeAt], say("when a tree ran on both nodes at once")]
+    broken: Annotated[list[WhatAt], say("every promise that was broken")]

@@ -312,6 +312,7 @@ _QUIET: dict[str, Command] = {
     "reboot-takes": lambda s, w: setattr(s.world, "reboot_s", seconds(w[0])),
     "watchdog": _watchdog,
     "booted": _booted,
+    "begin": lambda s, _: s.begin(),
     "run": lambda s, w: s.world.run(seconds(w[0])),
 }
 

@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from servha.core.model import Cluster, JournalEntry, Policy, ResourceSpec, TreeSpec
 from servha.core.timing import PROFILES, Timing
+from servha.core.words import as_dict
 from servha.language import render
 from servha.sim.world import World
 
@@ -91,6 +94,11 @@ class Scenario:
 
     def play(self, text: str) -> str:
         """Run every command of `text` up to the dashes; return the answer."""
+        self.run(text)
+        return self.answer()
+
+    def run(self, text: str) -> None:
+        """Run every command of `text` up to the dashes. Raises BadScenario."""
         from servha.sim.commands import COMMANDS  # noqa: PLC0415 - the commands act on what is defined here
 
         for number, line in enumerate(text.splitlines(), 1):
@@ -110,7 +118,11 @@ class Scenario:
                     raise BadScenario(
                         f"line {number}: {part.strip()!r} cannot be understood ({problem})"
                     ) from problem
-        return self.answer()
+
+    def begin(self) -> None:
+        """Tell only what comes from now on."""
+        self.told_from_s = self.world.now_s
+        self._marks.clear()
 
     def mark(self, line: str) -> None:
         """Put an operator's action into the answer, so that the timeline reads by itself."""
@@ -131,6 +143,48 @@ class Scenario:
         out.append(f"dual-active: {', '.join(duals) or 'never'}")
         out += [f"broken at {at_s - from_s:.3f}: {what}" for at_s, what in world.witness.broken]
         return "\n".join(out) + "\n"
+
+    def data(self) -> dict[str, Any]:
+        """Return the same as plain data: what was done, decided and held, in seconds since the last `booted`."""
+        world, from_s = self.world, self.told_from_s
+        entries = [e for machine in world.machines.values() for e in machine.journal if e.at_s >= from_s]
+        return {
+            "until_s": round(world.now_s - from_s, 3),
+            "done": [{"at_s": round(at_s - from_s, 3), "what": what} for at_s, what in self._marks],
+            "entries": [
+                {
+                    "at_s": round(e.at_s - from_s, 3),
+                    "node": e.node,
+                    "subject": e.subject,
+                    "before": str(e.before),
+                    "after": str(e.after),
+                    "because": as_dict(e.because),
+                    "severity": str(e.severity),
+                }
+                for e in sorted(entries, key=lambda e: e.at_s)
+            ],
+            "held": {
+                tree: [
+                    {"from_s": round(max(0.0, at_s - from_s), 3), "nodes": sorted(nodes)}
+                    for at_s, nodes in _since(history, from_s)
+                ]
+                for tree, history in sorted(world.witness.owners.items())
+            },
+            "dual_active": [
+                {"tree": tree, "at_s": round(at_s - from_s, 3)} for at_s, tree in world.witness.ever_dual
+            ],
+            "broken": [
+                {"what": what, "at_s": round(at_s - from_s, 3)} for at_s, what in world.witness.broken
+            ],
+        }
+
+
+def _since(
+    history: Sequence[tuple[float, frozenset[str]]], from_s: float
+) -> list[tuple[float, frozenset[str]]]:
+    """Return what was true at a moment, and everything after it."""
+    before = [one for one in history if one[0] <= from_s][-1:]
+    return [*before, *(one for one in history if one[0] > from_s)]
 
 
 def _parts(line: str, number: int) -> list[str]:

@@ -263,6 +263,12 @@ def pull_a_cable(reader: Reader, lab: Lab, seen: Witness) -> None:
     expect(page.get_by_role("button", name=reader.t("order.release"), exact=True)).to_have_count(0)
 
 
+def running_on(reader: Reader) -> str:
+    """The node where the tree runs, by the page."""
+    reader.window.at("trees")
+    return reader.page.locator(f"#tree-{TREE} .chip.active strong").inner_text()
+
+
 def maintain(reader: Reader, lab: Lab) -> None:
     """What dies under maintenance stays dead, and is started again when it ends."""
     page = reader.page
@@ -271,8 +277,7 @@ def maintain(reader: Reader, lab: Lab) -> None:
     reader.screen("26-maintenance")
     reader.press("maintenance.begin-do", within=reader.dialog)
     expect(page.locator(".maintained")).to_contain_text("new release")
-    runs = page.locator(f"#tree-{TREE} h2").inner_text()
-    node = lab.node("node2" if "node2" in runs else "node1")
+    node = lab.node(running_on(reader))
     node.run("sh", "-c", f"{APPLICATION}/stop-on-disk")
     row = page.locator(f"#tree-{TREE} tbody tr").nth(2)
     expect(row).to_contain_text(reader.t("resource.stopped"))
@@ -313,11 +318,17 @@ def look_around(reader: Reader, second: Reader, one: Node) -> None:
     reader.window.at("events")
     expect(reader.page.locator("tbody tr").first).to_be_visible()
     reader.screen("31-events")
+    owner = running_on(reader)
+    reader.window.at("simulate")
+    reader.press("simulate.story-power", node=owner)
+    expect(reader.page.locator(".lanes .held")).to_have_count(2)
+    expect(reader.page.get_by_text(reader.t("simulate.safe"))).to_be_visible()
+    reader.screen("32-what-if")
     reader.open(str(one.layout.address("public")), "api")
     expect(reader.page.locator("h1")).to_have_text(reader.t("api.title"))
     expect(reader.page.locator("#type-Picture")).to_be_attached()
     reader.screen("33-interface")
     second.window.at("trees")
     expect(second.page.locator(f"#tree-{TREE} h2")).to_contain_text("node")
-    second.screen("32-tree")
+    second.screen("34-tree")
     assert eventually(lambda: second.page.locator("svg .resource.good").count() == 3, within_s=READY_S)

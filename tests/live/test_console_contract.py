@@ -74,6 +74,8 @@ def test_every_answer_is_of_the_type_that_the_document_gives_it(cluster: Cluster
     assert ask("status")["maintenance"]
     ask("end_maintenance", scope="tree", name=TREE)
     ask("invite", {})
+    played = ask("simulate", {"steps": [{"do": "poweroff", "node": "node1", "wait_s": 30}]})
+    assert (played["held"][TREE][-1]["nodes"], played["dual_active"]) == (["node2"], [])
     old = cluster.node1.read(PHRASE_FILE).strip()
     ask("choose_password", {"old": old, "new": old})
     ask("log_out", {})

@@ -64,7 +64,7 @@ function Operation({ method, path, operation }) {
     ${parameters.length > 0 && html`<${Fields} of=${asParts} label=${t("api.parameters")} />`}
     <dl>
       ${body && html`<dt>${t("api.body")}</dt><dd><${Type} schema=${body} /></dd>`}
-      <dt>${t("api.answer")}</dt><dd>${answered.$ref ? html`<${Type} schema=${answered} />` : html`<code>${media}</code>`}</dd>
+      <dt>${t("api.answer")}</dt><dd>${answered.schema.$ref ? html`<${Type} schema=${answered.schema} />` : html`<code>${media}</code>`}</dd>
       <dt>${t("api.refused")}</dt><dd>${Object.keys(operation.responses).filter((status) => status !== "200").join(", ")}</dd>
     </dl>
   </article>`;
@@ -77,7 +77,7 @@ export function Api() {
     <header class="row between wrap"><h1>${t("api.title")}</h1><${LanguageSwitch} /></header>
     <p class="trouble" role="alert">${trouble.value}</p>
     ${document &&
-    html`<p>${document.info.summary}. <a href=${DOCUMENT}>OpenAPI ${document.openapi}</a></p>
+    html`<p>${document.info.summary} <a href=${DOCUMENT}>OpenAPI ${document.openapi}</a></p>
       <ul>${Object.values(document.components.securitySchemes).map((one) => html`<li>${one.name ? html`Cookie <code>${one.name}</code>` : html`<code>Authorization: Bearer</code>`}: ${one.description}</li>`)}</ul>
       <h2>${t("api.operations")}</h2>
       ${Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => html`<${Operation} key=${operation.operationId} ...${{ method, path, operation }} />`))}

@@ -12,11 +12,12 @@ import { Nodes } from "./nodes.js";
 import { Overview } from "./overview.js";
 import { ChoosePassword } from "./password.js";
 import { loadSession, session } from "./server.js";
+import { Simulate } from "./simulate.js";
 import { Trees } from "./trees.js";
 import { Why } from "./why.js";
 import { language, loadWords, t } from "./words.js";
 
-const SCREENS = { overview: Overview, trees: Trees, nodes: Nodes, events: Events, why: Why };
+const SCREENS = { overview: Overview, trees: Trees, nodes: Nodes, events: Events, why: Why, simulate: Simulate };
 
 function Console() {
   language.value; // every word on the page follows it

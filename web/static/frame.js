@@ -8,7 +8,7 @@ import { logOut } from "./server.js";
 import { duration } from "./times.js";
 import { t } from "./words.js";
 
-const NAMES = ["overview", "trees", "nodes", "events", "why"];
+const NAMES = ["overview", "trees", "nodes", "events", "why", "simulate"];
 const place = signal(location.hash.slice(1));
 addEventListener("hashchange", () => (place.value = location.hash.slice(1)));
 

@@ -90,4 +90,6 @@ export const makeCluster = (body) => ask("POST", "/cluster", body, JOIN_MS);
 
 export const joinCluster = (body) => ask("POST", "/cluster/join", body, JOIN_MS);
 
+export const simulation = (body) => ask("POST", "/simulation", body);
+
 export const joinProgress = () => ask("GET", "/cluster/join");

@@ -57,6 +57,11 @@ NOUNS: Final = (
         "servha.cli.prove",
         say("play every sequence of a few faults against a configuration; list those that end badly"),
     ),
+    Noun(
+        "support-bundle",
+        "servha.cli.support_bundle",
+        say("collect what is needed to find out what happened, in one file"),
+    ),
     Noun("token", "servha.cli.token", say("tokens with which programs use the console's interface")),
     Noun("daemon", "servha.cli.daemon", say("servhad on this node")),
     Noun(

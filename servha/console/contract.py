@@ -264,6 +264,16 @@ OPERATIONS: Final = (
         refused=(404, 409),
     ),
     _row(
+        "bundle",
+        "GET /bundle",
+        say("what is needed to find out what happened, as .tar.gz, without secrets"),
+        Who.KNOWN,
+        Any,
+        verb="status",
+        scope="read",
+        media="application/gzip",
+    ),
+    _row(
         "metrics",
         "GET /metrics",
         say("figures for Prometheus"),

@@ -11,12 +11,13 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, static_file
 
+from servha import support
 from servha.console import editing, founding, openapi, page, whatif
 from servha.console.answers import (
     answer,
@@ -36,6 +37,7 @@ from servha.console.server import PAGES_MAX
 from servha.console.sessions import IDLE_S, WHOLE_S, Place, Session, Sessions
 from servha.console.shapes import checked, described, members
 from servha.core.words import say
+from servha.language import render
 from servha.management import PORT, SOCKET, LateAnswer, NotRunning
 from servha.wire.rpc import Code, Refusal
 
@@ -88,6 +90,7 @@ class Console:
             "join_progress": founding.join_progress,
             "join": founding.join,
             "simulate": whatif.simulate,
+            "bundle": _bundle,
             "metrics": self._metrics,
             "document": lambda _, __: openapi.document(language()),
         }
@@ -302,6 +305,19 @@ def _moment(clock_s: float) -> str:
     """Return a moment of the sessions' clock as people and programs write it: 2026-01-31T09:30:00+00:00."""
     ago = dt.timedelta(seconds=time.monotonic() - clock_s)
     return (dt.datetime.now(dt.UTC) - ago).isoformat(timespec="seconds")
+
+
+def _bundle(session: Session, _given: Given) -> HTTPResponse:
+    words, now = language(), dt.datetime.now().astimezone()
+    packed = support.pack(
+        partial(ask, session),
+        lambda text: render(text, words),
+        (Refusal, NotRunning, LateAnswer),
+        at_s=now.timestamp(),
+    )
+    name = f"servha-support-{now:%Y%m%d-%H%M%S}.tar.gz"
+    headers = {"Content-Type": "application/gzip", "Content-Disposition": f'attachment; filename="{name}"'}
+    return HTTPResponse(body=packed, headers=headers | {"Cache-Control": "no-store"})
 
 
 def _given(operation: Operation) -> Given:

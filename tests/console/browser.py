@@ -72,6 +72,14 @@ class Browser:
         is_json = (response.getheader("Content-Type") or "").startswith("application/json")
         return response.status, json.loads(text) if is_json else text, response
 
+    def download(self, path: str) -> tuple[int, bytes]:
+        """Return the status and what came, as it is."""
+        line, response = self.send("GET", path)
+        try:
+            return response.status, response.read()
+        finally:
+            line.close()
+
     def log_in(self, password: str, **more: str) -> dict[str, Any]:
         """Log in and keep the session's word against foreign pages; return the session."""
         status, told, _ = self.ask("POST", "/api/v1/session", {"password": password, **more})

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from servha import support
 from servha.console.contract import OPERATIONS, Who
 from servha.console.shapes import faults
 from servha.console.shown import Refused
@@ -67,6 +70,18 @@ def test_every_answer_is_of_the_type_that_the_document_gives_it(cluster: Cluster
     assert set(re.findall(r"servha_\w+", DASHBOARD.read_text(encoding="utf-8"))) <= figures
     config = ask("config")
     ask("order", {"verb": "start"}, tree=TREE)
+    status, packed = browser.download("/api/v1/bundle?lang=zh-CN")
+    assert status == 200
+    cluster.node1.run("servha", "support-bundle", "/run/bundle.tar.gz")
+    again = cluster.servha(cluster.node1, "support-bundle", "/run/bundle.tar.gz", status=7)
+    assert "already" in again.stderr
+    for content in (packed, (cluster.node1.root / "run/bundle.tar.gz").read_bytes()):
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            names = {Path(one.name).name for one in archive.getmembers()}
+            text = b"".join(archive.extractfile(one).read() for one in archive.getmembers())  # type: ignore[union-attr]
+        assert names == {"README.txt", *(name for name, _ in support.contents())}
+        assert b"web/app" in text
+        assert b"CERTIFICATE" not in text and b'"hash"' not in text and b'"salt"' not in text
     wish = {"document": config["document"], "base_generation": config["generation"]}
     ask("change", {**wish, "dry_run": True})
     ask("change", wish)
@@ -80,7 +95,7 @@ def test_every_answer_is_of_the_type_that_the_document_gives_it(cluster: Cluster
     ask("choose_password", {"old": old, "new": old})
     ask("log_out", {})
     # A node that is in a cluster refuses the two others; the wizards' own tests see their answers.
-    assert {one.name for one in OPERATIONS} - set(answered) == {"stream", "found", "join"}
+    assert {one.name for one in OPERATIONS} - set(answered) == {"stream", "bundle", "found", "join"}
     for status, told, _ in (
         browser.ask("GET", "/api/v1/status"),
         browser.ask("POST", "/api/v1/session", {"password": 1, "passwort": "x"}),

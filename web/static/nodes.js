@@ -8,7 +8,7 @@ import { MaintenanceButton, MaintenanceDialog, MaintenanceLines } from "./mainte
 import { State } from "./moods.js";
 import { Invitation, ReplacementButton, ReplacementDialog } from "./replacement.js";
 import { duration } from "./times.js";
-import { t } from "./words.js";
+import { language, t } from "./words.js";
 
 function Heartbeats({ node }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${t("node.links-of", { node: node.name })}>
@@ -62,6 +62,7 @@ function About() {
     <dt>${t("about.cluster")}</dt><dd>${cluster.name} <span class="hint">${cluster.id}</span></dd>
     <dt>${t("about.generation")}</dt><dd>${config.generation}${config.peer_generation != null && config.peer_generation !== config.generation ? html` <span class="hint">${t("about.peer-generation", { n: config.peer_generation })}</span>` : ""}</dd>
     <dt>${t("about.interface")}</dt><dd><a href="/api">/api</a></dd>
+    <dt>${t("about.support")}</dt><dd><a href="/api/v1/bundle?lang=${language.value}" download>${t("about.support-get")}</a> <span class="hint">${t("about.support-words")}</span></dd>
     <dt>${t("about.up")}</dt><dd>${duration(agedS(daemon.up_s))}</dd>
   </dl>`;
 }

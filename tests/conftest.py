@@ -3,7 +3,7 @@
 A test that needs root carries `@pytest.mark.root`, or its file has `pytestmark = pytest.mark.root`. Without
 root it is left out, and one line at the end says what was not run and how to run it.
 
-With three processes (`-n 3 --dist loadscope`, as `make test` does) one plays what needs disks, guards or a browser in
+With three processes (`-n 3 --dist loadscope`, as `make test` does) one plays what needs disks and guards in
 labs, one the other labs, and one the booted machines; then all of them what only computes, behind the others wherever
 they want the same processor: labs mostly wait, but must not be kept waiting.
 """
@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("steady")
 
 _left_out: dict[str, int] = {}
 REAL = ("tests/live", "tests/machines")
-LONG = re.compile("tests/live/test_(quorum|guard|postgresql|.*disk|stop_failure|campaign|console)")
+LONG = re.compile("tests/live/test_(quorum|guard|postgresql|.*disk|stop_failure|campaign)")
 """Half of the time in labs; they share a cluster with a quorum disk."""
 BEHIND = 5
 """Niceness of what only computes."""

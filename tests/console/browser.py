@@ -117,8 +117,9 @@ class Stream:
     def _read(self) -> None:
         kind, data = "", ""
         with suppress(OSError, HTTPException, ValueError):
-            while line := self._response.readline().decode().rstrip("\n") or self._response.peek(1):
-                if not isinstance(line, str):
+            while read := self._response.readline().decode():
+                line = read.rstrip("\n")
+                if not line:
                     if kind:
                         self.news.append((kind, json.loads(data), time.monotonic()))
                     kind, data = "", ""

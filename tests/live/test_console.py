@@ -83,16 +83,19 @@ def test_a_browser_logs_in_sees_everything_as_it_happens_and_gives_orders(
         cluster.await_ready(cluster.node2)
 
         # What happens at the other node is shown as soon.
+        app = {"scope": "resource", "name": f"{TREE}/app", "reason": "it may die"}
+        assert browser.ask("POST", "/api/v1/maintenance", app)[0] == 200
         killed_s, pid = time.monotonic(), cluster.application(cluster.node2)
         cluster.kill_application(cluster.node2)
 
-        def broken(data: dict[str, Any]) -> bool:
-            return any(resource["step"] != "on" for resource in data["trees"][0]["resources"])
+        def stopped(data: dict[str, Any]) -> bool:
+            return any(resource["state"] == "stopped" for resource in data["trees"][0]["resources"])
 
-        assert eventually(lambda: stream.since("status", killed_s, broken), within_s=READY_S)
-        took_s = stream.since("status", killed_s, broken)
+        assert eventually(lambda: stream.since("status", killed_s, stopped), within_s=READY_S)
+        took_s = stream.since("status", killed_s, stopped)
         assert took_s is not None and took_s < SHOWN_WITHIN_S
         print(f"of the other node shown after {took_s * 1000:.0f} ms")
+        assert browser.ask("DELETE", f"/api/v1/maintenance/resource/{TREE}/app", {})[0] == 200
         cluster.await_new_application(cluster.node2, pid)
         cluster.await_ready(cluster.node2)
 

@@ -1,6 +1,6 @@
 """`python -m bench [CASE ...]`: measures, shows how far it is, and writes RESULTS.md when everything was measured.
 
-Cases: failover, move, crash, vip, cold (each with `--profile`), footprint, scale, handle; none for all of them.
+Cases: failover, move, crash, vip, cold (each with `--profile`), footprint, scale, console, handle; all unless named.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import footprint, handle, report, scale
+from bench import console, footprint, handle, report, scale
 from bench.contestants import Contestant, Keepalived, ServHA
 from bench.session import play
 from bench.spread import Book
@@ -25,6 +25,7 @@ NAME = "bench"
 RUNS = 10
 """So many sessions are worth a RESULTS.md."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
+ALONE = ("footprint", "scale", "console", "handle")
 CASES = {"failover": "power", "move": "move", "crash": "kill", "vip": "vip", "cold": "cold"}
 
 # Slow beats tell nothing new about what goes by events, and each session of theirs takes half a minute.
@@ -50,8 +51,8 @@ class Progress:
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     reader = argparse.ArgumentParser(prog="python -m bench", description="Measure ServHA against keepalived.")
-    reader.add_argument("case", nargs="*", choices=[*CASES, "footprint", "scale", "handle", []], metavar="CASE",
-                        help=f"{', '.join(CASES)}, footprint, scale or handle; all of them unless given")  # fmt: skip
+    reader.add_argument("case", nargs="*", choices=[*CASES, *ALONE, []], metavar="CASE",
+                        help=f"{', '.join((*CASES, *ALONE))}; all of them unless given")  # fmt: skip
     reader.add_argument("--runs", type=int, default=RUNS, help=f"sessions of each contestant ({RUNS})")
     reader.add_argument("--profile", choices=FIELDS, help="only this timing, with a quorum disk or without")
     reader.add_argument("--seed", type=int, default=1, help="of the moments at which the cases begin (1)")
@@ -96,7 +97,7 @@ def _sweep() -> None:
 def main() -> int:
     """Measure what is asked for."""
     args = arguments()
-    asked = args.case or [*CASES, "footprint", "scale", "handle"]
+    asked = args.case or [*CASES, *ALONE]
     if asked != ["handle"]:
         if os.geteuid() != 0:
             print("bench: needs root, as every lab does; or `python -m bench handle`", file=sys.stderr)
@@ -105,7 +106,7 @@ def main() -> int:
             print("bench: keepalived is not installed: apt-get install keepalived", file=sys.stderr)
             return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: nothing stays behind
-    book, progress, core = Book(), Progress(), []
+    book, progress, core, pages = Book(), Progress(), [], []
     try:
         _sweep()
         cases = tuple(CASES[case] for case in asked if case in CASES)
@@ -123,6 +124,9 @@ def main() -> int:
                 profile=(args.profile or scale.PROFILE).partition("-")[0],
                 progress=progress.say,
             )
+        if "console" in asked:
+            progress.say("console: nobody, one page, many pages")
+            pages = console.tables()
         if "handle" in asked:
             progress.say("the core alone")
             core = handle.tables()
@@ -134,7 +138,11 @@ def main() -> int:
             _sweep()
     everybody = [one for profile in FIELDS.values() for one in profile]
     text = report.results(
-        book, [*everybody, Keepalived(0.1, looks=False)], extra=core, whole=not args.case and not args.profile
+        book,
+        [*everybody, Keepalived(0.1, looks=False)],
+        core=core,
+        console=pages,
+        whole=not args.case and not args.profile,
     )
     print(text)
     if not args.case and not args.profile and args.runs >= RUNS:

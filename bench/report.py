@@ -31,7 +31,12 @@ ABOUT_THE_PEER = (
 
 
 def results(
-    book: Book, contestants: Sequence[Contestant], *, extra: Sequence[str] = (), whole: bool = True
+    book: Book,
+    contestants: Sequence[Contestant],
+    *,
+    core: Sequence[str] = (),
+    console: Sequence[str] = (),
+    whole: bool = True,
 ) -> str:
     """Return RESULTS.md; `whole`: a target without figures is told as such."""
     lines = ["# What was measured", ""]
@@ -51,8 +56,10 @@ def results(
         *case_tables(book, contestants),
         *step_table(book),
     ]
-    if extra:
-        lines += ["", "## The core alone", "", *extra]
+    if console:
+        lines += ["", "## The console", "", *console]
+    if core:
+        lines += ["", "## The core alone", "", *core]
     if book.failures:
         lines += ["", "## What failed", "", *(f"* {failure}" for failure in book.failures)]
     return "\n".join(lines) + "\n"

@@ -6,8 +6,10 @@ five seconds. Decides nothing about what is served.
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ BODY_BYTES_MAX = 4 * 1024 * 1024
 HEADER_BYTES_MAX = 32 * 1024
 BACKLOG = 64
 
+_log = logging.getLogger("servwebd")
+
 
 class LazyTls(BuiltinSSLAdapter):
     """TLS whose handshake happens at the first read, in the connection's own thread.
@@ -39,6 +43,19 @@ class LazyTls(BuiltinSSLAdapter):
         return wrapped, {"wsgi.url_scheme": "https", "HTTPS": "on"}
 
 
+class Listener(Server):
+    """cheroot's server, for which a browser that turns away is no defect; a real one comes with its traceback."""
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Keep what cheroot has to say."""
+        error = sys.exc_info()[1]
+        if isinstance(error, ssl.SSLError | ConnectionError):
+            # Such as a browser that does not know the certificate.
+            _log.debug("a caller turned away: %s", error)
+        else:
+            _log.log(level, "%s", msg, exc_info=traceback)
+
+
 def listening(
     application: Callable[..., Any], *, address: str, port: int, certificate: Path | None, key: Path | None
 ) -> Server:
@@ -47,7 +64,7 @@ def listening(
     Raises:
         OSError: the port is taken, or a file cannot be read.
     """
-    server = Server(
+    server = Listener(
         (address, port),
         application,
         numthreads=THREADS,

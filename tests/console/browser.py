@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from typing import Any, Self
 
 from servha.lab.namespace import inside
@@ -29,6 +30,8 @@ class Browser:
     cookie: str = ""
     csrf: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    log: Path | None = None
+    """What servwebd says, where that is known."""
 
     def open(self) -> HTTPSConnection:
         context = ssl.create_default_context()

@@ -46,7 +46,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
                 stderr=log,
             )
         started.append(process)
-        browser = Browser(port)
+        browser = Browser(port, log=tmp_path / "servwebd.log")
 
         def answers() -> bool:
             assert process.poll() is None, (tmp_path / "servwebd.log").read_text(encoding="utf-8")

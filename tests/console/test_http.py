@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+import ssl
 import time
 
 import pytest
@@ -79,6 +80,16 @@ def test_another_sites_page_can_neither_log_in_nor_be_called_by_its_own_name(alo
     status, told, _ = browser.ask("GET", "/", headers={"Host": "elsewhere.example"})
     assert status == 421
     assert "elsewhere.example" in told["error"]["text"]
+
+
+def test_a_browser_that_does_not_know_the_certificate_is_no_defect(alone: Browser) -> None:
+    careful = ssl.create_default_context()
+    for _ in range(2):
+        with pytest.raises(ssl.SSLCertVerificationError), alone.plain() as line:
+            careful.wrap_socket(line, server_hostname="localhost")
+    assert alone.ask("GET", "/api/v1/session")[0] == 200
+    assert alone.log is not None
+    assert "Traceback" not in alone.log.read_text(encoding="utf-8")
 
 
 def test_those_who_connect_and_say_nothing_keep_nobody_out(alone: Browser) -> None:

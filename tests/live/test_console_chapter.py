@@ -259,8 +259,24 @@ def pull_a_cable(reader: Reader, lab: Lab, seen: Witness) -> None:
     order(reader, "move", node="node2")
     expect(page.locator(f"#tree-{TREE} h2")).to_have_text(f"{TREE} [node2]")
     seen.await_holders("disk", "node2")
+    drill(reader)
     order(reader, "release", screen="25-release")
     expect(page.get_by_role("button", name=reader.t("order.release"), exact=True)).to_have_count(0)
+
+
+def drill(reader: Reader) -> None:
+    """There and back, with a report of how long users had to wait."""
+    expect(reader.page.locator(".chip.standby")).to_contain_text("node1")
+    reader.press("drill.button", tree=TREE)
+    reader.press("drill.do", within=reader.dialog)
+    expect(reader.dialog.get_by_text(reader.t("drill.well"))).to_be_visible()
+    expect(reader.dialog.locator("li")).to_have_count(12)
+    reader.screen("35-drill")
+    with reader.page.expect_download() as saved:
+        reader.press("drill.save", within=reader.dialog)
+    assert "node2 → node1" in Path(saved.value.path()).read_text(encoding="utf-8")
+    reader.press("button.close", within=reader.dialog)
+    expect(reader.page.locator(f"#tree-{TREE} h2")).to_have_text(f"{TREE} [node2]")
 
 
 def running_on(reader: Reader) -> str:

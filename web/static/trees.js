@@ -2,31 +2,19 @@
 // in the way of a takeover, and the orders that may be given. It decides nothing: every reason is servhad's.
 import { html } from "./html.js";
 import { Canvas } from "./canvas.js";
+import { DrillButton, DrillDialog } from "./drill.js";
 import { DependencyButton, DependencyDialog } from "./dependencies.js";
 import { about } from "./frame.js";
 import { agedS, picture } from "./live.js";
 import { MaintenanceButton, MaintenanceDialog, MaintenanceLines } from "./maintenance.js";
 import { State } from "./moods.js";
+import { Progress } from "./progress.js";
 import { CreateResource, ResourceButtons, ResourceDialog } from "./resource-form.js";
 import { Confirmation, OrderButtons, OrderTold } from "./orders.js";
 import { duration } from "./times.js";
 import { CreateTree, TreeButtons, TreeDialog } from "./tree-form.js";
 import { NodeChips } from "./trees-chips.js";
 import { t } from "./words.js";
-
-const MOVING = ["starting", "stopping", "wanted"];
-
-// What is going on now, step by step, while a tree is being started, stopped or moved.
-function Progress({ tree }) {
-  const moving = Object.entries(tree.phase_by_node).filter(([, side]) => MOVING.includes(side.phase));
-  if (!moving.length) return html`<div role="status"></div>`;
-  const done = tree.resources.filter((r) => r.step === "on").length;
-  return html`<div role="status" class="note">
-    ${moving.map(([node, side]) => html`<p key=${node}><${State} group="phase" name=${side.phase} /> ${node} ${side.because?.text ?? ""}</p>`)}
-    <progress max=${tree.resources.length} value=${done} aria-label=${t("tree.progress", { done, all: tree.resources.length })}></progress>
-    <span> ${t("tree.progress", { done, all: tree.resources.length })}</span>
-  </div>`;
-}
 
 function Resources({ tree }) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${t("tree.resources")}>
@@ -71,7 +59,7 @@ function Tree({ tree }) {
   return html`<article class="card" id="tree-${tree.name}" aria-labelledby="tree-name-${tree.name}">
     <header class="row between wrap">
       <h2 id="tree-name-${tree.name}">${tree.name}${tree.running_on ? ` [${tree.running_on}]` : ""}</h2>
-      <div class="row wrap"><${OrderButtons} tree=${tree} />
+      <div class="row wrap"><${OrderButtons} tree=${tree} /><${DrillButton} tree=${tree} />
         <${MaintenanceButton} scope="tree" name=${tree.name} /><${TreeButtons} tree=${tree} /></div>
     </header>
     <${MaintenanceLines} of=${(m) => m.what.split("/")[0] === tree.name} />
@@ -97,5 +85,5 @@ export function Trees() {
       ${trees.map((tree) => html`<a key=${tree.name} href="#trees/${encodeURIComponent(tree.name)}" aria-current=${about.value === tree.name ? "true" : undefined}>${tree.name}</a>`)}
     </nav>`}
     ${wanted.length ? wanted.map((tree) => html`<${Tree} key=${tree.name} tree=${tree} />`) : html`<p>${t("tree.none")}</p>`}
-    <${Confirmation} /><${MaintenanceDialog} /><${DependencyDialog} /><${ResourceDialog} /><${TreeDialog} />`;
+    <${Confirmation} /><${DrillDialog} /><${MaintenanceDialog} /><${DependencyDialog} /><${ResourceDialog} /><${TreeDialog} />`;
 }

@@ -1,6 +1,6 @@
 """The support bundle: what somebody needs who is to find out from afar what happened, in one file, without secrets.
 
-Decides what is in it: no password, token, key or certificate, but names, addresses and paths of scripts.
+Decides what is in it: nothing by which the cluster proves anything, but names, addresses, and arguments of scripts.
 What cannot be had stands in it as the reason why, and nothing is asked for longer than the asker allows.
 """
 

@@ -27,9 +27,9 @@ def add(place: Place) -> None:
         example=("servha support-bundle", "servha support-bundle /tmp/servha-support.tar.gz"),
         codes=(exits.OK, exits.FAILED, exits.EXISTS),
         more=say(
-            "State, journals of both nodes, configuration, figures and versions; no password, token, key or"
-            " certificate. It is written here and sent nowhere. Look into it before you pass it on: names and addresses"
-            " are in it."
+            "State, journals of both nodes, configuration, figures and versions; no password, token, key or certificate"
+            " of the cluster. It is written here and sent nowhere. Look into it before you pass it on: names, addresses"
+            " and what was written into arguments of scripts are in it."
         ),
     )
     verb.what(

@@ -2,7 +2,7 @@
 // agreed to, undone while nobody has changed anything since. When somebody else was quicker their change is shown and
 // ours is made again on top of it. What the change is comes from `edit(document)`; what is right is servhad's to say.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useDialog } from "./dialog.js";
 import { html } from "./html.js";
 import { changeConfiguration, configuration } from "./server.js";
 import { t } from "./words.js";
@@ -130,17 +130,12 @@ export const sentence = (problem) => [problem.because.text, problem.remedy?.text
 // The dialog around a form. `beside` lists the paths whose problems the form itself shows at their fields; `after` is
 // shown when it is done.
 export function ChangeDialog({ change, title, act, beside = [], after, children }) {
-  const dialog = useRef();
   const about = change.about.value;
-  useEffect(() => {
-    if (about && !dialog.current.open) dialog.current.showModal();
-    if (!about && dialog.current.open) dialog.current.close();
-  }, [about]);
-  useEffect(() => () => change.close(), []); // another screen: nothing is asked any more
   const close = () => change.close();
+  const dialog = useDialog(about, close);
   const done = change.done.value;
   const others = change.problems.value.filter((problem) => !beside.includes(problem.path));
-  return html`<dialog ref=${dialog} onClose=${close} aria-label=${about ? title : undefined}>
+  return html`<dialog ...${dialog} aria-label=${about ? title : undefined}>
     ${about &&
     html`<h2>${title}</h2>
       ${done ? html`<p role="status">${t("edit.done", { generation: done.generation })}</p>${after}` : change.base.value && children}

@@ -2,7 +2,7 @@
 // only while the other host could take over, says beforehand what it costs, and stops at the first half that does not
 // end as it should: nothing further is ordered then. What is measured is what this page was told.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useDialog } from "./dialog.js";
 import { html } from "./html.js";
 import { entryId, picture } from "./live.js";
 import { State } from "./moods.js";
@@ -14,7 +14,7 @@ import { t } from "./words.js";
 
 const HALF_MS = 600_000;
 const LOOK_MS = 50;
-const asked = signal(""); // the tree's name
+const asked = signal(null); // {tree}: what the dialog is about
 const report = signal(null); // {tree, began, halves: [{from, to, outage_s, whole_s, steps}], verdict}
 const busy = signal("");
 const trouble = signal("");
@@ -35,7 +35,7 @@ export function DrillButton({ tree }) {
   const open = () => {
     report.value = null;
     trouble.value = "";
-    asked.value = tree.name;
+    asked.value = { tree: tree.name };
   };
   return html`<button type="button" aria-label=${t("drill.button", { tree: tree.name })} onClick=${open}>${t("drill.begin")}</button>`;
 }
@@ -74,7 +74,7 @@ async function steps(name, known) {
 
 async function carryOut(event) {
   event.preventDefault();
-  const name = asked.value;
+  const name = asked.value.tree;
   const tree = treeOf(name);
   const [home, away, free] = [tree.running_on, otherHost(tree), !tree.order.pin];
   const found = { tree: name, began: new Date().toISOString(), halves: [], verdict: "broken-off" };
@@ -133,16 +133,11 @@ function Report() {
 }
 
 export function DrillDialog() {
-  const dialog = useRef();
-  const tree = treeOf(asked.value);
-  useEffect(() => {
-    if (asked.value && !dialog.current.open) dialog.current.showModal();
-    if (!asked.value && dialog.current.open) dialog.current.close();
-  }, [asked.value]);
-  useEffect(() => () => !busy.value && (asked.value = ""), []);
-  const close = () => !busy.value && (asked.value = "");
+  const tree = treeOf(asked.value?.tree);
+  const close = () => !busy.value && (asked.value = null);
+  const dialog = useDialog(asked.value, close);
   const why = tree && !busy.value && !report.value ? against(tree) : "";
-  return html`<dialog ref=${dialog} onClose=${close} onCancel=${(event) => busy.value && event.preventDefault()} aria-labelledby="drill-title">
+  return html`<dialog ...${dialog} onCancel=${(event) => busy.value && event.preventDefault()} aria-labelledby="drill-title">
     ${tree &&
     html`<form onSubmit=${carryOut}>
       <h2 id="drill-title">${t("drill.title", { tree: tree.name })}</h2>

@@ -1,7 +1,7 @@
 // Maintenance of a tree, a resource or a node: what it means is said before it begins; who, why and until when is shown
 // where the thing is shown, with the way to end it. Whether it may be is servhad's decision.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useDialog } from "./dialog.js";
 import { html } from "./html.js";
 import { agedS, picture } from "./live.js";
 import { beginMaintenance, endMaintenance } from "./server.js";
@@ -85,16 +85,11 @@ function Wishes({ scope, name }) {
 }
 
 export function MaintenanceDialog() {
-  const dialog = useRef();
   const wanted = asked.value;
-  useEffect(() => {
-    if (wanted && !dialog.current.open) dialog.current.showModal();
-    if (!wanted && dialog.current.open) dialog.current.close();
-  }, [wanted]);
-  useEffect(() => () => (asked.value = null), []); // another screen: nothing is asked any more
   const close = () => (asked.value = null);
+  const dialog = useDialog(wanted, close);
   const effects = wanted?.doing === "end" ? ["end"] : ["nothing", "orders", "loses"];
-  return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="maintenance-title">
+  return html`<dialog ...${dialog} aria-labelledby="maintenance-title">
     ${wanted &&
     html`<form onSubmit=${carryOut}>
       <h2 id="maintenance-title">${t(`maintenance.${wanted.doing}-title`, { name: wanted.name })}</h2>

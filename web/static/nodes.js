@@ -59,6 +59,7 @@ function About() {
   return html`<dl>
     <dt>${t("about.version")}</dt><dd>ServHA ${daemon.version}</dd>
     <dt>${t("about.licence")}</dt><dd>${t("about.licence-words")}</dd>
+    <dt>${t("about.libraries")}</dt><dd>Preact, htm, signals, dagre (MIT): <a href="/static/vendor/manifest.json">manifest</a></dd>
     <dt>${t("about.cluster")}</dt><dd>${cluster.name} <span class="hint">${cluster.id}</span></dd>
     <dt>${t("about.generation")}</dt><dd>${config.generation}${config.peer_generation != null && config.peer_generation !== config.generation ? html` <span class="hint">${t("about.peer-generation", { n: config.peer_generation })}</span>` : ""}</dd>
     <dt>${t("about.interface")}</dt><dd><a href="/api">/api</a></dd>

@@ -1,7 +1,7 @@
 // Orders about a tree: start, stop, move (切换) and release, each with a confirmation that says what will happen on which
 // node, in which order of resources, and what stands in its way. Whether it may be done is said by servhad.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useDialog } from "./dialog.js";
 import { html } from "./html.js";
 import { picture } from "./live.js";
 import { order } from "./server.js";
@@ -80,16 +80,11 @@ async function give({ tree, verb, node }) {
 }
 
 export function Confirmation() {
-  const dialog = useRef();
   const wanted = asked.value;
-  useEffect(() => {
-    if (wanted && !dialog.current.open) dialog.current.showModal();
-    if (!wanted && dialog.current.open) dialog.current.close();
-  }, [wanted]);
-  useEffect(() => () => (asked.value = null), []); // another screen: nothing is asked any more
   const tree = wanted && picture.value.trees.find((one) => one.name === wanted.tree);
   const close = () => (asked.value = null);
-  return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="confirm-title">
+  const dialog = useDialog(wanted, close);
+  return html`<dialog ...${dialog} aria-labelledby="confirm-title">
     ${tree &&
     html`<h2 id="confirm-title">${t(`order.${wanted.verb}-title`, { tree: tree.name, node: wanted.node })}</h2>
       <p>${t("order.happens")}</p>

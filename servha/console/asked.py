@@ -96,7 +96,9 @@ class Join:
 @dataclass
 class Page:
     since: Annotated[int, Between(0, 2**53), say("number of the last entry that is known already")] = 0
-    limit: Annotated[int, Between(1, 1000), say("how many entries at most, the newest ones")] = 200
+    limit: Annotated[
+        int, Between(1, 1000), say("how many entries at most: the newest, or with `since` the next ones")
+    ] = 200
 
 
 @dataclass

@@ -82,9 +82,14 @@ class Journal:
         return line
 
     def last(self, *, since: int = 0, limit: int = 200) -> list[Told]:
-        """Return at most `limit` of the newest entries with an id above `since`, oldest first."""
+        """Return at most `limit` entries, oldest first: the newest, or with `since` those that follow that id.
+
+        Whoever asks again from the last id that came misses none.
+        """
         found = [line for line in self._ring if line["id"] > since]
-        return found[-limit:] if limit > 0 else []
+        if limit <= 0:
+            return []
+        return found[:limit] if since else found[-limit:]
 
     async def follow(self, *, since: int | None = None) -> AsyncIterator[Told]:
         """Yield entries as they come, first those after `since`."""

@@ -67,6 +67,7 @@ def test_the_newest_are_given_and_only_those_after_a_number(tmp_path: Path) -> N
         kept.add(entry(number))
     assert [line["id"] for line in kept.last(limit=3)] == [8, 9, 10]
     assert [line["id"] for line in kept.last(since=8)] == [9, 10]
+    assert [line["id"] for line in kept.last(since=2, limit=3)] == [3, 4, 5], "the next page, none left out"
     kept.close()
 
 

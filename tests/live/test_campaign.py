@@ -85,9 +85,20 @@ class Campaign:
         if eventually(cluster.failed, within_s=2.0):
             self.tell("a tree that failed waits for an order, and gets it")
             cluster.servha(cluster.node1, "tree", "release", TREE)
-        answer = client.wait_answer(after_s=since_s, within_s=REST_S)
-        cluster.await_ready(cluster.lab.node(answer.who), within_s=REST_S)
-        self.tell(f"{answer.who} answers under number {cluster.ownership(cluster.lab.node(answer.who))}")
+        client.wait_answer(after_s=since_s, within_s=REST_S)
+        # Whoever answers now may have lost its right before everything was mended, and be about to stop.
+        assert eventually(self._agreed, within_s=REST_S), "the nodes do not agree where it runs"
+        owner = cluster.owner()
+        cluster.await_ready(owner, within_s=REST_S)
+        client.wait_answer(who=owner.name, after_s=time.monotonic(), within_s=REST_S)
+        self.tell(f"{owner.name} answers under number {cluster.ownership(owner)}")
+
+    def _agreed(self) -> bool:
+        """Both nodes say of the same one that it runs there and nothing is wrong, and the witness sees it there."""
+        pictures = [self.cluster.picture(node) for node in self.cluster.lab.nodes]
+        trees = [picture.tree(TREE) for picture in pictures]
+        told = {tree.running_on if tree else "" for tree in trees}
+        return told == set(self.cluster.witness.now("address")) and not any(one.degraded for one in pictures)
 
     def _faults(self) -> list[tuple[int, str, Fault]]:
         """Return what can be done, each with its weight and its words."""

@@ -8,6 +8,7 @@ from servha.lab import demo
 from servha.lab.lab import Lab
 from servha.lab.node import Node
 from servha.lab.node_disk import APPLICATION, MOUNT_POINT, RECORDS
+from tests.live.cluster import READY_S
 from tests.live.observer import HeldTwice, watching
 from tests.live.records import Records
 from tests.live.wait import eventually
@@ -39,7 +40,7 @@ def await_records(records: Records, node: Node, count: int) -> None:
         records.look()
         return sum(record.node == node.name for record in records.seen.values()) >= count
 
-    assert eventually(enough)
+    assert eventually(enough, within_s=READY_S)
 
 
 def test_writers_that_follow_each_other_are_in_order(bare_lab: Lab) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -198,7 +199,7 @@ def words_of(lab: Lab) -> str:
         for command in (("servha", "status"), ("servha", "why")):
             try:
                 answer = node.run(*command, check=False, within_s=10)
-            except LabError as off:
+            except (LabError, subprocess.TimeoutExpired) as off:
                 said.append(str(off))
                 break
             said += [f"--- {' '.join(command)}: {answer.returncode}", answer.stdout + answer.stderr]

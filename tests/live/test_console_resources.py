@@ -115,6 +115,7 @@ def test_a_tree_is_made_filled_drawn_and_deleted_in_the_console_alone(
     expect(page.locator("#tree-jobs tbody tr")).to_have_count(1)
     dialog.get_by_role("button", name="撤销").press("Enter")
     expect(page.locator("#tree-jobs tbody tr")).to_have_count(2)
+    expect(dialog).to_have_count(0)
     page.get_by_role("button", name="删除 jobs", exact=True).press("Enter")
     apply(dialog, "删除")
     expect(page.locator("#tree-jobs")).to_have_count(0)

@@ -179,7 +179,6 @@ def test_a_node_that_resets_itself_goes_dark_and_boots_again_alone(bare_lab: Lab
     boot_id = bare_lab.node1.run("cat", "/proc/sys/kernel/random/boot_id").stdout
     bare_lab.node1.run("sh", "-c", order, check=False)
     assert eventually(lambda: bare_lab.node1.power == "off")
-    assert bare_lab.client("ping", "-c1", "-W1", "192.0.2.1").returncode != 0
     assert eventually(lambda: bare_lab.node1.power == "on" and answers(bare_lab))
     assert bare_lab.node1.run("cat", "/proc/sys/kernel/random/boot_id").stdout != boot_id
     assert Path("/proc/sys/kernel/random/boot_id").read_text() == before, "this machine is the same"

@@ -32,12 +32,15 @@ export class Change {
   // `first` is awaited before the form is filled.
   async open(about, first = async () => {}) {
     this.about.value = about;
-    for (const [one, empty] of [[this.base, null], [this.plan, null], [this.done, null], [this.late, false], [this.unheard, false], [this.alone, false]]) one.value = empty;
+    for (const [one, empty] of [[this.base, null], [this.plan, null], [this.done, null], [this.late, false], [this.unheard, false], [this.alone, false], [this.busy, false]])
+      one.value = empty;
     this.#clear();
     await this.#try(async () => {
       const [now] = await Promise.all([configuration(), first()]);
-      this.trouble.value = this.fill(now.document) ?? "";
-      if (!this.trouble.value) this.base.value = now;
+      return () => {
+        this.trouble.value = this.fill(now.document) ?? "";
+        if (!this.trouble.value) this.base.value = now;
+      };
     });
   }
 
@@ -71,9 +74,12 @@ export class Change {
   // Ours on top of what is in force now: `edit` touches only what was changed here, so theirs stays.
   async again() {
     await this.#try(async () => {
-      this.base.value = await configuration();
-      this.late.value = false;
-      await this.planNow();
+      const now = await configuration();
+      return () => {
+        this.base.value = now;
+        this.late.value = false;
+        return this.planNow();
+      };
     });
   }
 
@@ -81,8 +87,10 @@ export class Change {
     await this.#try(async () => {
       const before = this.base.value.document;
       const { generation } = await changeConfiguration({ ...this.#wish(), alone: this.alone.value });
-      this.#clear();
-      this.done.value = { generation, before };
+      return () => {
+        this.#clear();
+        this.done.value = { generation, before };
+      };
     });
   }
 
@@ -90,7 +98,7 @@ export class Change {
     await this.#try(async () => {
       const { generation, before } = this.done.value;
       await changeConfiguration({ document: before, base_generation: generation, alone: this.alone.value });
-      this.close();
+      return () => this.close();
     });
   }
 
@@ -98,14 +106,18 @@ export class Change {
     return { document: this.edit(this.base.value.document), base_generation: this.base.value.generation };
   }
 
+  // `act` returns what its end does to the dialog: nothing, when by then the dialog is closed or about something else.
   async #try(act) {
+    const about = this.about.value;
+    const still = () => this.about.value === about;
     this.busy.value = true;
     try {
-      await act();
+      const end = await act();
+      if (still()) await end();
     } catch (error) {
-      this.#told(error);
+      if (still()) this.#told(error);
     } finally {
-      this.busy.value = false;
+      if (still()) this.busy.value = false;
     }
   }
 

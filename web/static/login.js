@@ -1,7 +1,7 @@
 // The two first screens of the manual: the address of any node of the cluster, then its password.
 // Whether the password is right, and how often it may be tried, is servhad's decision.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { html } from "./html.js";
 import { LanguageSwitch } from "./language-switch.js";
 import { Refused, logIn, sessionEnded } from "./server.js";
@@ -36,7 +36,7 @@ function Trouble() {
 
 function Address() {
   const field = useRef();
-  useEffect(() => field.current.focus(), []);
+  useLayoutEffect(() => field.current.focus(), []);
   const next = (event) => {
     event.preventDefault();
     trouble.value = "";
@@ -57,7 +57,7 @@ function Address() {
 
 function Password() {
   const field = useRef();
-  useEffect(() => field.current.focus(), []);
+  useLayoutEffect(() => field.current.focus(), []);
   return html`<form onSubmit=${enter}>
     <input type="text" name="username" autocomplete="username" value="servha" readonly hidden />
     <p class="hint">${t("login.to", { address: address.value.trim() || t("login.this-node") })}</p>

@@ -1,7 +1,7 @@
 // What both wizards look like: the line of steps, one form at a time, back without losing anything. And the choice of an
 // interface with what there is to know about each. What is right is servhad's to say.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { sentence } from "./change.js";
 import { html } from "./html.js";
 import { LanguageSwitch } from "./language-switch.js";
@@ -31,7 +31,8 @@ export function Top({ title }) {
 
 export function Wizard({ title, steps, at, go, back, cancel, busy, last, trouble, children }) {
   const heading = useRef();
-  useEffect(() => heading.current.focus(), [at]);
+  // before it is painted: a person who is quick has already begun to write
+  useLayoutEffect(() => heading.current.focus(), [at]);
   const submit = (event) => {
     event.preventDefault();
     void go();

@@ -91,13 +91,13 @@ class Side:
 
     def _answer(self, link: str, now_s: float) -> None:
         if self.other is not None and self.engine.state.sent is not None:
-            self.other.hear(self.talk.answer(self.engine.state.sent, link), link, now_s)
+            self.other.hear(self.talk.answer(self.engine.state.sent, link, now_s), link, now_s)
 
     def _carry_out(self, effect: Effect, now_s: float) -> None:
         match effect:
             case SendBeat(report=report) if self.other is not None:
                 began_s = time.perf_counter()
-                datagrams = [(link, self.talk.compose(report, link)) for link in LINKS]
+                datagrams = [(link, self.talk.compose(report, link, now_s)) for link in LINKS]
                 self._timings["compose"].append(time.perf_counter() - began_s)
                 for link, datagram in datagrams:
                     self.other.hear(datagram, link, now_s)

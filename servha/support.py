@@ -25,6 +25,7 @@ PARTS: Final[tuple[tuple[str, Text, str, Mapping[str, Any]], ...]] = (
     ("status.json", say("the cluster as this node sees it, with the other node's part"), "status", {}),
     ("why.json", say("the journals of both nodes, and what each tree waits for"), "why", {}),
     ("journal.json", say("the last entries of this node"), "journal", {"limit": JOURNAL_ENTRIES}),
+    ("quality.json", say("the last hour of links and quorum disk"), "quality", {}),
     ("config.json", say("the configuration without password, tokens and certificates"), "config.get", {}),
     ("metrics.txt", say("figures for Prometheus"), "metrics", {}),
 )

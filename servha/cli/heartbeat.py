@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Final
 
-from servha.cli import cluster_file, exits, states
+from servha.cli import cluster_file, exits, heartbeat_history, states
 from servha.cli.grammar import Place, Verb
 from servha.cli.nics import end_address, nics_here
 from servha.cli.picture import picture_of
@@ -48,6 +48,7 @@ def add(place: Place) -> None:
         codes=(exits.OK, exits.NOT_RUNNING),
     )
     verb.output()
+    heartbeat_history.add(verbs)
     verb = verbs.verb(
         "add",
         add_link,
@@ -156,6 +157,7 @@ def list_links(args: argparse.Namespace, screen: Screen) -> int:
                         "state": link.state,
                         "silent_s": link.silent_s,
                         "rtt_ms": link.rtt_ms,
+                        "loss": link.loss,
                     }
                 )
     if screen.json:

@@ -26,6 +26,8 @@ class LinkSeen:
     state: str
     silent_s: float | None
     rtt_ms: float | None
+    loss: float | None
+    """The lost part, 0 to 1."""
     carrier: bool | None
 
 
@@ -268,6 +270,7 @@ def _node(node: Mapping[str, Any]) -> NodeSeen:
                 state="unknown" if silent else _word(link.get("state")) or "unknown",
                 silent_s=_number(link.get("silent_s")),
                 rtt_ms=_number(link.get("rtt_ms")),
+                loss=_number(link.get("loss")),
                 carrier=link.get("carrier"),
             )
             for link in _objects(node.get("links"))

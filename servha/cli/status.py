@@ -253,6 +253,8 @@ def _nodes(picture: Picture, screen: Screen, only: str) -> None:
             details = [screen.words(silent)] if link.silent_s is not None else []
             if link.rtt_ms is not None:
                 details.append(screen.words(say("answers in {rtt_ms:.2f} ms", rtt_ms=link.rtt_ms)))
+            if link.loss:
+                details.append(screen.words(say("{percent} % lost", percent=f"{100 * link.loss:.2g}")))
             if link.carrier is False:
                 details.append(screen.words(_no_carrier(picture, node, link.name)))
             rows.append(

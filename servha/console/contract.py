@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from servha.console import asked as a
 from servha.console import shown as s
+from servha.console import shown_picture as p
 from servha.core.words import Text, say
 
 PREFIX: Final = "/api/v1"
@@ -109,7 +110,7 @@ OPERATIONS: Final = (
         "GET /status",
         say("everything about the cluster as this node sees it"),
         Who.KNOWN,
-        s.Picture,
+        p.Picture,
         verb="status",
         scope="read",
         refused=(404,),
@@ -142,6 +143,16 @@ OPERATIONS: Final = (
         verb="why",
         scope="read",
         query=a.OfTree,
+        refused=(404,),
+    ),
+    _row(
+        "quality",
+        "GET /quality",
+        say("round trip and loss on every link, and the rounds on the quorum disk, minute by minute"),
+        Who.KNOWN,
+        p.QualityAnswer,
+        verb="quality",
+        scope="read",
         refused=(404,),
     ),
     _row(

@@ -78,6 +78,7 @@ class Console:
             "stream": self._stream,
             "journal": lambda session, given: ask(session, "journal", **given),
             "why": lambda session, given: ask(session, "why", **given),
+            "quality": lambda session, _: ask(session, "quality"),
             "order": lambda session, given, tree: ask(session, "order", tree=tree, **given),
             "config": editing.config,
             "change": editing.change,

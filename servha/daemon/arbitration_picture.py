@@ -16,6 +16,7 @@ from servha.core.model import TreeSpec
 from servha.core.situations import real_references
 from servha.core.state import State
 from servha.core.words import NOTHING_SAID, Text, as_dict, say
+from servha.daemon.quality import Hour
 
 Shown = dict[str, Any]
 
@@ -32,7 +33,7 @@ def promised(state: State) -> Shown:
     return {"level": found.level, "text": as_dict(found.text)}
 
 
-def arbitration(document: Document, state: State) -> Shown:
+def arbitration(document: Document, state: State, disk: Hour | None) -> Shown:
     """Return the section `arbitration` of the status."""
     cluster = state.cluster
     return {
@@ -41,7 +42,7 @@ def arbitration(document: Document, state: State) -> Shown:
         "right": str(state.right),
         "because": as_dict(state.right_because),
         "otherwise": as_dict(state.right_otherwise),
-        "lease": _lease(document, state) if cluster.policy.leased else None,
+        "lease": _lease(document, state, disk) if cluster.policy.leased else None,
     }
 
 
@@ -56,7 +57,7 @@ def _reference(state: State, address: str) -> Shown:
     }
 
 
-def _lease(document: Document, state: State) -> Shown:
+def _lease(document: Document, state: State, disk: Hour | None) -> Shown:
     """Return the lease as the guard told it last; without a guard nothing is known, and the reason says so."""
     view, limits = state.view, state.cluster.timing.limits
     known = view if view is not None else View()
@@ -73,6 +74,9 @@ def _lease(document: Document, state: State) -> Shown:
             "device": document.cluster.quorum_disk,
             "works": view.disk_ok if view is not None else None,
             "trouble": as_dict(known.disk_trouble),
+            "round_ms": round(disk.took_s * 1000, 3)
+            if disk is not None and disk.took_s is not None
+            else None,
         },
         "watchdog": known.watchdog,
         "generation": known.generation,

@@ -15,6 +15,7 @@ from servha.core.model import Report
 from servha.core.words import NOTHING_SAID, Text
 from servha.daemon.leases import Leases
 from servha.daemon.loop import boottime_s
+from servha.daemon.quality import Hour
 from servha.links.udp import UdpLink
 from servha.wire.beat import NO_LEASE, Roster
 from servha.wire.conversation import Accepted, Answer, Conversation, Rejected
@@ -56,6 +57,13 @@ class Beats:
         self._conversation: Conversation | None = None
         self._told_s: dict[str, float] = {}
         self._report: Report | None = None
+        self.hours: dict[str, Hour] = {}
+        """What the peer's datagrams say about each link: how many were lost on the way here, and the round trip."""
+
+    @property
+    def sent(self) -> dict[str, int]:
+        """Datagrams sent on each link since it was opened."""
+        return {name: link.sent_count for name, link in self._links.items()}
 
     @property
     def counters(self) -> dict[str, int]:
@@ -81,6 +89,7 @@ class Beats:
                 if name in here.links and name in there.links:
                     end = here.links[name]
                     wanted[name] = (end.nic, end.address, there.links[name].ip, document.ports.heartbeat)
+        self.hours = {name: self.hours.get(name) or Hour() for name in wanted}
         for name, link in list(self._links.items()):
             if wanted.get(name) != (link.nic, link.address, link.peer_address, link.port):
                 link.close()
@@ -104,17 +113,17 @@ class Beats:
         self._report = report
         if self._conversation is None:
             return
-        lease = self._leases.line() if self._leases is not None else NO_LEASE
+        lease, now_s = self._leases.line() if self._leases is not None else NO_LEASE, boottime_s()
         for name, link in self._links.items():
-            link.send(self._conversation.compose(report, name, bye=report.leaving, lease=lease))
+            link.send(self._conversation.compose(report, name, now_s, bye=report.leaving, lease=lease))
 
     def send_lease(self) -> None:
         """Send the lease line alone, between two beats."""
         if self._conversation is None or self._report is None or self._leases is None:
             return
-        lease = self._leases.line()
+        lease, now_s = self._leases.line(), boottime_s()
         for name, link in self._links.items():
-            datagram = self._conversation.compose_lease(self._report, name, lease)
+            datagram = self._conversation.compose_lease(self._report, name, now_s, lease)
             if datagram is not None:
                 link.send(datagram)
 
@@ -131,6 +140,8 @@ class Beats:
         heard = self._conversation.receive(datagram, link, now_s)
         match heard:
             case Accepted(report=report, answer=answer, lease=lease):
+                if link in self.hours:
+                    self.hours[link].count(now_s, lost=heard.skipped, took_s=heard.round_trip_s)
                 if answer:
                     self._answer(link)
                 if self._leases is not None:
@@ -146,7 +157,7 @@ class Beats:
 
     def _answer(self, link: str) -> None:
         if self._conversation is not None and self._report is not None and link in self._links:
-            self._links[link].send(self._conversation.answer(self._report, link))
+            self._links[link].send(self._conversation.answer(self._report, link, boottime_s()))
 
     def _troubled(self, link: str, trouble: Text) -> None:
         if trouble != NOTHING_SAID:

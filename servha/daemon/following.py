@@ -18,7 +18,7 @@ from servha.core.value import replace
 LOOK_EVERY_S: Final = 0.1
 DRAW_EVERY_S: Final = 1.0
 TELL_EVERY_S: Final = 3.0
-AGES: Final = frozenset({"since_s", "silent_s", "up_s", "left_s", "rtt_ms", "age_s"})
+AGES: Final = frozenset({"since_s", "silent_s", "up_s", "left_s", "age_s", "rtt_ms", "loss", "round_ms"})
 """Fields that change by themselves: whoever shows them counts on."""
 ON_ITS_WAY: Final = frozenset({Phase.WANTED, Phase.STARTING, Phase.STOPPING})
 

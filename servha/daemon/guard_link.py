@@ -24,6 +24,7 @@ from servha.wire.guard_talk import (
     PingMessage,
     PromiseMessage,
     RenewalMessage,
+    RoundsMessage,
     Setup,
     SetupMessage,
     Unreadable,
@@ -47,10 +48,12 @@ class GuardLink:
         *,
         told: Callable[[View | None], None],
         promised: Callable[[int, int], None],
+        rounds: Callable[[tuple[float | None, ...]], None],
     ) -> None:
         self._path = path
         self._told = told
         self._promised = promised
+        self._rounds = rounds
         self._socket: socket.socket | None = None
         self._setup: Setup | None = None
         self._belongings: tuple[Belonging, ...] = ()
@@ -157,6 +160,8 @@ class GuardLink:
                     self._told(view)
                 case PromiseMessage(generation=generation, token=token):
                     self._promised(generation, token)
+                case RoundsMessage(took_s=took_s):
+                    self._rounds(took_s)
                 case Unreadable(reason=reason):
                     log.warning("a message of servha-guardd cannot be read: %s", reason)
 

@@ -17,6 +17,7 @@ from servha.core.guard_model import View
 from servha.daemon.guard_link import GuardLink
 from servha.daemon.leases import Leases
 from servha.daemon.loop import boottime_s
+from servha.daemon.quality import Hour
 from servha.host import Host
 from servha.resources import Service, VirtualAddress
 from servha.wire.guard_talk import Belonging, Setup
@@ -45,12 +46,17 @@ class Guarding:
         self._send_lease = send_lease
         self._period_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self.link = GuardLink(run_directory / SOCKET, told=self._view, promised=self._promised)
+        self.disk: Hour | None = None
+        """What its rounds on the quorum disk took; None without one."""
+        self.link = GuardLink(
+            run_directory / SOCKET, told=self._view, promised=self._promised, rounds=self._rounds
+        )
         self.leases = Leases(ping_heard=self.link.ping_heard, promise_heard=self.link.promise_heard)
 
     def adapt(self, document: Document) -> None:
         """Work under this configuration from now on."""
         setup = self._setup(document)
+        self.disk = None if setup is None else self.disk or Hour()
         self.link.adapt(setup, belongings(document, self._us, self._host) if setup else ())
         self._period_s = document.timing.limits.round_s if setup else 0.0
         if self._timer is not None:
@@ -87,6 +93,13 @@ class Guarding:
     def _promised(self, generation: int, token: int) -> None:
         self.leases.promise(generation, token)
         self._send_lease()
+
+    def _rounds(self, took_s: tuple[float | None, ...]) -> None:
+        if self.disk is None:
+            return
+        now_s = boottime_s()
+        for one_s in took_s:
+            self.disk.count(now_s, good=one_s is not None, lost=one_s is None, took_s=one_s)
 
     def _arm(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._period_s, self._tick)

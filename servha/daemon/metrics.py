@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import servha
 from servha.core.arbitration import Right
 from servha.core.model import PeerHealth, Phase, ResourceState, Standing
 from servha.core.situations import peer_health
 from servha.core.state import State
+from servha.daemon.beats import Beats
+from servha.daemon.quality import Hour
 
 
-def exposition(state: State, beats: Mapping[str, int], events_missed: int) -> str:
+def exposition(state: State, beats: Beats, disk: Hour | None, events_missed: int) -> str:
     """Return every figure of this node."""
     out = _Lines()
     us, now_s, timing = state.cluster.us, state.now_s, state.cluster.timing
@@ -39,7 +39,7 @@ def exposition(state: State, beats: Mapping[str, int], events_missed: int) -> st
             health_word == "up",
             link=view.name,
         )
-    for word, count in sorted(beats.items()):
+    for word, count in sorted(beats.counters.items()):
         out.put(
             "servha_heartbeat_datagrams_total",
             "counter",
@@ -47,6 +47,41 @@ def exposition(state: State, beats: Mapping[str, int], events_missed: int) -> st
             count,
             result=word,
         )
+    for link, count in beats.sent.items():
+        out.put("servha_heartbeat_sent_total", "counter", "datagrams sent on the link", count, link=link)
+    for link, hour in beats.hours.items():
+        out.put(
+            "servha_heartbeat_lost_total",
+            "counter",
+            "datagrams of the peer that did not arrive",
+            hour.lost,
+            link=link,
+        )
+        if hour.took_s is not None:
+            out.put(
+                "servha_heartbeat_round_trip_seconds",
+                "gauge",
+                "to the peer and back, smoothed",
+                hour.took_s,
+                link=link,
+            )
+    if disk is not None:
+        out.put(
+            "servha_quorum_disk_rounds_total",
+            "counter",
+            "rounds on the quorum disk that were completed",
+            disk.good,
+        )
+        out.put(
+            "servha_quorum_disk_failed_total", "counter", "rounds on the quorum disk that failed", disk.lost
+        )
+        if disk.took_s is not None:
+            out.put(
+                "servha_quorum_disk_round_seconds",
+                "gauge",
+                "what a round on the quorum disk takes, smoothed",
+                disk.took_s,
+            )
     for spec in state.cluster.trees:
         tree = state.tree(spec.name)
         if tree is None:
@@ -80,7 +115,7 @@ class _Lines:
     def put(self, name: str, kind: str, meaning: str, value: float, **labels: str) -> None:
         family = self._families.setdefault(name, [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"])
         inside = ",".join(f'{key}="{_escaped(str(text))}"' for key, text in labels.items())
-        family.append(f"{name}{{{inside}}} {int(value)}" if inside else f"{name} {int(value)}")
+        family.append(f"{name}{{{inside}}} {value:.12g}" if inside else f"{name} {value:.12g}")
 
     def text(self) -> str:
         return "".join(f"{line}\n" for lines in self._families.values() for line in lines)

@@ -37,6 +37,7 @@ from servha.daemon.loop import Loop, boottime_s
 from servha.daemon.maintenance import MaintenanceClock
 from servha.daemon.memory import Doing, OwnershipFile, PhasesFile
 from servha.daemon.probing import Prober
+from servha.daemon.quality import Hour
 from servha.daemon.readiness import Readiness
 from servha.daemon.windows import Windows
 from servha.daemon.workers import Workers
@@ -124,6 +125,11 @@ class ClusterNode:
     def state(self) -> State:
         """What the core remembers now."""
         return self._loop.state
+
+    @property
+    def disk(self) -> Hour | None:
+        """How its rounds on the quorum disk went; None without one."""
+        return self._guarding.disk
 
     @property
     def passes(self) -> int:

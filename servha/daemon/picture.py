@@ -6,6 +6,7 @@ Every state comes with its reason and its age. Nothing is decided and nothing is
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import servha
@@ -19,6 +20,7 @@ from servha.core.words import Text, as_dict, say
 from servha.daemon.alarms import StandingAlarms
 from servha.daemon.arbitration_picture import arbitration, promised
 from servha.daemon.maintenance import maintained
+from servha.daemon.quality import Hour
 
 SCHEMA_VERSION = 1
 LINK_WORDS = {"unknown": "unknown", "up": "up", "late": "late", "warned": "late", "dead": "dead"}
@@ -27,7 +29,14 @@ Shown = dict[str, Any]
 
 
 def picture(
-    document: Document, state: State, alarms: StandingAlarms, *, started_s: float, events_missed: int
+    document: Document,
+    state: State,
+    alarms: StandingAlarms,
+    *,
+    started_s: float,
+    events_missed: int,
+    links: Mapping[str, Hour],
+    disk: Hour | None,
 ) -> Shown:
     """Return everything `servha status` shows, from this node's point of view."""
     cluster, now_s = state.cluster, state.now_s
@@ -44,8 +53,8 @@ def picture(
         },
         "standing": str(state.standing),
         "standing_because": as_dict(state.standing_because),
-        "nodes": [_us(document, state), *([_peer(document, state)] if cluster.peer else [])],
-        "arbitration": arbitration(document, state),
+        "nodes": [_us(document, state, links), *([_peer(document, state)] if cluster.peer else [])],
+        "arbitration": arbitration(document, state, disk),
         "trees": [_tree(state, spec) for spec in cluster.trees],
         "maintenance": maintained(document),
         "alarms": [
@@ -71,7 +80,7 @@ def picture(
     }
 
 
-def _us(document: Document, state: State) -> Shown:
+def _us(document: Document, state: State, links: Mapping[str, Hour]) -> Shown:
     node = document.node(state.cluster.us)
     return {
         "name": state.cluster.us,
@@ -87,6 +96,7 @@ def _us(document: Document, state: State) -> Shown:
                 "state": LINK_WORDS[view.health(state.now_s, state.cluster.timing)],
                 "silent_s": _age(view, state),
                 "carrier": view.carrier,
+                **_quality(links.get(view.name), view, state),
             }
             for view in state.membership.links
         ],
@@ -96,6 +106,16 @@ def _us(document: Document, state: State) -> Shown:
 def _age(view: LinkView, state: State) -> float | None:
     silent_s = view.silent_s(state.now_s)
     return None if silent_s is None else round(silent_s, 3)
+
+
+def _quality(link: Hour | None, view: LinkView, state: State) -> Shown:
+    """Return round trip and loss of a link on which something is heard; of another one there is nothing to say."""
+    heard = link is not None and view.health(state.now_s, state.cluster.timing) in ("up", "late", "warned")
+    took_s, loss = (link.took_s, link.loss(state.now_s)) if link is not None and heard else (None, None)
+    return {
+        "rtt_ms": None if took_s is None else round(took_s * 1000, 3),
+        "loss": None if loss is None else round(loss, 4),
+    }
 
 
 def _peer(document: Document, state: State) -> Shown:
@@ -122,6 +142,8 @@ def _peer(document: Document, state: State) -> Shown:
                 "state": ("up" if view.they_hear_us else "dead") if in_contact else "unknown",
                 "silent_s": None,
                 "carrier": None,
+                "rtt_ms": None,
+                "loss": None,
             }
             for view in state.membership.links
         ],

@@ -271,11 +271,13 @@ class Service:
             "journal": for_readers(verbs.journal),
             "why": for_readers(verbs.why),
             "metrics": for_readers(verbs.metrics),
+            "quality": for_readers(verbs.quality),
             "order": for_operators(verbs.order),
             "daemon.detach": for_administrators(self._detach),
             "peer.status": for_the_peer(verbs.peer_status),
             "peer.readiness": for_the_peer(verbs.peer_readiness),
             "peer.journal": for_the_peer(verbs.peer_journal),
+            "peer.quality": for_the_peer(verbs.peer_quality),
         }
 
     async def _detach(self, _args: Args, _caller: Caller) -> Json:

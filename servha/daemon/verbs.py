@@ -20,11 +20,13 @@ from servha.daemon.arguments import needed_word, word, yes
 from servha.daemon.caller import BY_TOKEN, Caller
 from servha.daemon.following import following
 from servha.daemon.journal import Journal, Told
+from servha.daemon.loop import boottime_s
 from servha.daemon.metrics import exposition
 from servha.daemon.node import ClusterNode
 from servha.daemon.peer_channel import PeerChannel
 from servha.daemon.peer_view import PeerView
 from servha.daemon.picture import Shown, picture, with_peer
+from servha.daemon.quality import MINUTES, told
 from servha.wire.rpc import Args, Code, Json, Refusal
 
 PEER_LOOK_S = 0.4
@@ -269,7 +271,22 @@ class Verbs:
     async def metrics(self, _args: Args, _caller: Caller) -> Json:
         """metrics {}: figures in Prometheus' text format."""
         node = self._must_run()
-        return {"text": exposition(node.state, node.beats.counters, node.workers.events_missed)}
+        return {"text": exposition(node.state, node.beats, node.disk, node.workers.events_missed)}
+
+    async def quality(self, _args: Args, caller: Caller) -> Json:
+        """quality {}: the last hour of links and quorum disk as both nodes saw it, a row a minute."""
+        node = self._must_run()
+        seen = {node.us: await self.peer_quality({}, caller)}
+        if peer_health(node.state) in CONTACT:
+            theirs = await self._ask_peer("peer.quality", {})
+            if isinstance(theirs, dict):
+                seen[node.state.cluster.peer] = theirs
+        return {"schema_version": 1, "minutes": MINUTES, "nodes": seen}
+
+    async def peer_quality(self, _args: Args, _caller: Caller) -> Json:
+        """peer.quality {}: what this node alone saw of that hour."""
+        node = self._must_run()
+        return told(node.beats.hours, node.disk, boottime_s())
 
     def _picture(self, node: ClusterNode) -> Shown:
         return picture(
@@ -278,6 +295,8 @@ class Verbs:
             node.alarms,
             started_s=self._started_s,
             events_missed=node.workers.events_missed,
+            links=node.beats.hours,
+            disk=node.disk,
         )
 
     def _must_run(self) -> ClusterNode:

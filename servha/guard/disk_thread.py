@@ -10,11 +10,16 @@ import threading
 import time
 from collections import deque
 from dataclasses import replace
+from typing import Final
 
 from servha.arbiters.quorum_disk import QuorumDisk, RoundResult
 from servha.core.clocks import Stamp
 from servha.core.guard_model import RoundEnded
 from servha.core.register import Slot
+
+TELL_EVERY_S: Final = 1.0
+KEPT_MAX: Final = 256
+"""Of how many rounds the time is kept until it is told."""
 
 
 class DiskThread:
@@ -29,6 +34,8 @@ class DiskThread:
         self._ordered = threading.Semaphore(0)
         self._results: deque[RoundResult] = deque()
         self._writing: tuple[Slot, Slot] | None = None
+        self._took_s: deque[float | None] = deque(maxlen=KEPT_MAX)
+        self._tell_s = 0.0
         self._ended = False
         threading.Thread(target=self._run, name="quorum-disk", daemon=True).start()
 
@@ -47,6 +54,7 @@ class DiskThread:
         found = []
         while self._results:
             result = self._results.popleft()
+            self._took_s.append(result.write_s + result.read_s if result.read else None)
             own = result.own
             if self._writing is not None and own == self._writing[1]:
                 own = self._writing[0]  # what was asked to be written, without what is only for people
@@ -62,6 +70,15 @@ class DiskThread:
                     trouble=result.trouble,
                 )
             )
+        return found
+
+    def took_s(self, now_s: float) -> tuple[float | None, ...]:
+        """Return, once a second, what the rounds since the last time took in seconds; None for one that failed."""
+        if now_s < self._tell_s:
+            return ()
+        self._tell_s = now_s + TELL_EVERY_S
+        found = tuple(self._took_s)
+        self._took_s.clear()
         return found
 
     def close(self) -> None:

@@ -60,6 +60,7 @@ from servha.wire.guard_talk import (
     PingMessage,
     PromiseMessage,
     RenewalMessage,
+    RoundsMessage,
     Setup,
     SetupMessage,
     ViewMessage,
@@ -238,8 +239,11 @@ class Guardd:
 
     def _read_threads(self) -> None:
         os.eventfd_read(self._wake)
-        for event in self._disk.ended(stamp()) if self._disk is not None else ():
+        now = stamp()
+        for event in self._disk.ended(now) if self._disk is not None else ():
             self._happen(event)
+        if self._disk is not None and (took_s := self._disk.took_s(now.mono_s)) and not self._partner.missed:
+            self._partner.tell(RoundsMessage(took_s))
         self._make_way()
         if self._emergency.done > self._swept:
             self._swept = self._emergency.done

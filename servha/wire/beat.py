@@ -11,8 +11,9 @@ version, so that a node of another version is recognised, and only believed to b
     16  session of the sender (16)   32 u64 counter
     40  the receiver's session as the sender knows it (16), boot id (16), standing, flags, generation,
         configuration digest (8), links heard (8 x u16), lease line (33: u64 generation and u64 token of our ping,
-        u8 whether a ping is answered by a promise, u64 generation and u64 token of that ping), number of trees,
-        then 20 bytes a tree. A lease datagram is a beat with no trees: only its lease line counts.
+        u8 whether a ping is answered by a promise, u64 generation and u64 token of that ping), echo line (8: u32 end
+        of the counter heard last on this link, u32 microseconds since then), number of trees, then 20 bytes a tree.
+        A lease datagram is a beat with no trees: only its lease line and its echo line count.
     end HMAC-SHA256 over everything before it, first 16 bytes
 
 A link travels as a tag made from its name and not as its place in the list, so that two nodes that have a
@@ -41,7 +42,7 @@ NO_SESSION = bytes(SESSION_SIZE)
 
 _SEAL_SIZE = 16
 _HEADER = struct.Struct("<4sBBBBIHH16sQ")
-_BODY = struct.Struct("<16s16sBBQ8s8HQQBQQB")
+_BODY = struct.Struct("<16s16sBBQ8s8HQQBQQIIB")
 _TREE = struct.Struct("<IBBBBQI")
 _SIZE_LEAST = _HEADER.size + _SEAL_SIZE
 
@@ -121,6 +122,20 @@ NO_LEASE = LeaseLine()
 
 
 @dataclass(frozen=True, slots=True)
+class EchoLine:
+    """Which datagram the sender heard last on this link, and for how long it has kept that: enough for a round trip.
+
+    `counter` is the end (32 bits) of that datagram's counter, 0 for none; `held_us` is in microseconds.
+    """
+
+    counter: int = 0
+    held_us: int = 0
+
+
+NO_ECHO = EchoLine()
+
+
+@dataclass(frozen=True, slots=True)
 class Beat:
     """One beat, its seal found right. Sessions have 16 bytes; `echo` is NO_SESSION where none is known."""
 
@@ -132,6 +147,7 @@ class Beat:
     report: Report
     key_id: int = 0
     lease: LeaseLine = NO_LEASE
+    heard: EchoLine = NO_ECHO
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +240,8 @@ def encode(beat: Beat, roster: Roster) -> bytes:
                 lease.promises,
                 lease.promised_generation,
                 lease.promised_token,
+                beat.heard.counter,
+                beat.heard.held_us,
                 len(report.trees),
             ),
         ]
@@ -258,8 +276,8 @@ def decode(datagram: bytes, roster: Roster) -> Beat | Reject:
     if link is None:
         return Reject(Reason.LINK)
     try:
-        echo, report, lease = _read_report(datagram, node, session, roster)
-        return Beat(Kind(kind), link, session, counter, echo, report, key_id, lease)
+        echo, report, lease, heard = _read_report(datagram, node, session, roster)
+        return Beat(Kind(kind), link, session, counter, echo, report, key_id, lease, heard)
     except (struct.error, IndexError, ValueError):
         return Reject(Reason.MALFORMED)
 
@@ -287,10 +305,11 @@ def _refusal(datagram: bytes, roster: Roster) -> Reject | None:
 
 def _read_report(
     datagram: bytes, node: str, session: bytes, roster: Roster
-) -> tuple[bytes, Report, LeaseLine]:
+) -> tuple[bytes, Report, LeaseLine, EchoLine]:
     """Read what follows the header; struct.error, IndexError or ValueError when it is not a report."""
-    echo, boot, standing, flags, generation, digest, *heard = _BODY.unpack_from(datagram, _HEADER.size)
-    *heard, ping_generation, ping_token, promises, promised_generation, promised_token, tree_count = heard
+    echo, boot, standing, flags, generation, digest, *rest = _BODY.unpack_from(datagram, _HEADER.size)
+    heard, (*lease_line, counter, held_us, tree_count) = rest[:LINKS_MAX], rest[LINKS_MAX:]
+    ping_generation, ping_token, promises, promised_generation, promised_token = lease_line
     start = _HEADER.size + _BODY.size
     if tree_count > TREES_MAX or len(datagram) != start + tree_count * _TREE.size + _SEAL_SIZE:
         raise ValueError("the length does not fit the number of trees")
@@ -312,7 +331,7 @@ def _read_report(
         config_digest="" if digest == bytes(8) else digest.hex(),
         trees=trees,
     )
-    return echo, report, lease
+    return echo, report, lease, EchoLine(counter, held_us)
 
 
 @lru_cache(maxsize=4 * TREES_MAX)

@@ -20,11 +20,13 @@ from dataclasses import dataclass, replace
 from servha.core.model import Report
 from servha.core.words import NOTHING_SAID, Text, say
 from servha.wire.beat import (
+    NO_ECHO,
     NO_LEASE,
     NO_SESSION,
     SESSION_SIZE,
     VERSION,
     Beat,
+    EchoLine,
     Kind,
     LeaseLine,
     Reason,
@@ -40,6 +42,9 @@ ANSWER_GAP_S = 0.02
 ENDED_MAX = 4096
 """How many ended sessions of the peer are remembered; it would have to restart that often in one life of ours
 before a recording of the oldest of them could be taken for new."""
+SENT_MAX = 64
+"""Of how many of our last datagrams on a link the moment of sending is remembered, for the round trip."""
+_LOW = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,10 @@ class Accepted:
     """Whether it came between two beats: its report says nothing."""
     new_session: bool = False
     """True for the first beat of a life of the peer that we had not met."""
+    skipped: int = 0
+    """Datagrams sent on this link between the newest one heard before and this one; -1 for one that came late."""
+    round_trip_s: float | None = None
+    """From our datagram that it repeats to here, without the time the peer kept it; None where it repeats none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +95,55 @@ class _Window:
         self._highest = -1
         self._seen = 0
 
-    def admit(self, counter: int) -> bool:
-        """Return whether the counter is new, and remember it; older than the window counts as seen."""
-        ahead = counter - self._highest
+    def admit(self, counter: int) -> int | None:
+        """Return how many were skipped before it, -1 if it fills such a gap; None for one that was seen.
+
+        Older than the window counts as seen; before the first one nothing was skipped.
+        """
+        ahead, first = counter - self._highest, self._highest < 0
         if ahead > 0:
             self._seen = (self._seen << min(ahead, WINDOW) | 1) & (1 << WINDOW) - 1
             self._highest = counter
-            return True
+            return 0 if first else ahead - 1
         bit = 1 << -ahead
         if -ahead >= WINDOW or self._seen & bit:
-            return False
+            return None
         self._seen |= bit
-        return True
+        return -1
+
+
+class _Way:
+    """One link: what was sent on it when, and what was heard last."""
+
+    __slots__ = ("counter", "heard", "heard_s", "sent", "window")
+
+    def __init__(self) -> None:
+        self.counter = 0
+        self.sent = [(0, 0.0)] * SENT_MAX
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was heard: the peer lives anew."""
+        self.window = _Window()
+        self.heard, self.heard_s = 0, 0.0
+
+    def number(self, now_s: float) -> int:
+        """Return the counter of the datagram that is sent now."""
+        self.counter += 1
+        self.sent[self.counter % SENT_MAX] = (self.counter, now_s)
+        return self.counter
+
+    def echo(self, now_s: float) -> EchoLine:
+        """Return what to repeat of what was heard last."""
+        held_us = int((now_s - self.heard_s) * 1e6)
+        return EchoLine(self.heard & _LOW, held_us) if self.heard and 0 <= held_us <= _LOW else NO_ECHO
+
+    def round_trip_s(self, heard: EchoLine, now_s: float) -> float | None:
+        """Return how long ours and this answer were under way; None where ours is not remembered."""
+        number, sent_s = self.sent[heard.counter % SENT_MAX]
+        if not heard.counter or number & _LOW != heard.counter:
+            return None
+        return max(0.0, now_s - sent_s - heard.held_us / 1e6)
 
 
 class Conversation:
@@ -114,11 +160,10 @@ class Conversation:
         self.accepted = 0
         self._us = us
         self._roster = roster
-        self._counter = 0
         self._peer = NO_SESSION
         self._candidate = NO_SESSION
         self._ended: OrderedDict[bytes, None] = OrderedDict()
-        self._windows: dict[str, _Window] = {}
+        self._ways: dict[str, _Way] = {}
         self._answered_s: dict[str, float] = {}
 
     @property
@@ -132,26 +177,27 @@ class Conversation:
         return {"accepted": self.accepted, **{reason.value: count for reason, count in self.rejected.items()}}
 
     def adopt(self, roster: Roster) -> None:
-        """Go on with another configuration or other keys; sessions and windows stay."""
+        """Go on with another configuration or other keys; sessions, counters and windows stay."""
         self._roster = roster
-        self._windows = {link: window for link, window in self._windows.items() if link in roster.links}
 
-    def compose(self, report: Report, link: str, *, bye: bool = False, lease: LeaseLine = NO_LEASE) -> bytes:
-        """Return the next datagram for `link`; `bye` in the last beats before the daemon ends."""
+    def compose(
+        self, report: Report, link: str, now_s: float, *, bye: bool = False, lease: LeaseLine = NO_LEASE
+    ) -> bytes:
+        """Return the datagram to be sent on `link` now; `bye` in the last beats before the daemon ends."""
         kind = Kind.BYE if bye else Kind.BEAT if self._peer != NO_SESSION else Kind.HELLO
-        return self._write(report, link, kind, self._peer, lease)
+        return self._write(report, link, now_s, kind, self._peer, lease)
 
-    def compose_lease(self, report: Report, link: str, lease: LeaseLine) -> bytes | None:
+    def compose_lease(self, report: Report, link: str, now_s: float, lease: LeaseLine) -> bytes | None:
         """Return a datagram that carries only `lease`; None while no peer has proven to be live."""
         if self._peer == NO_SESSION:
             return None
-        return self._write(replace(report, trees=()), link, Kind.LEASE, self._peer, lease)
+        return self._write(replace(report, trees=()), link, now_s, Kind.LEASE, self._peer, lease)
 
-    def answer(self, report: Report, link: str) -> bytes:
+    def answer(self, report: Report, link: str, now_s: float) -> bytes:
         """Return the datagram that tells whoever spoke last that we hear it, and asks for proof in return."""
         if self._candidate in (NO_SESSION, self._peer):
-            return self.compose(report, link)
-        return self._write(report, link, Kind.HELLO, self._candidate)
+            return self.compose(report, link, now_s)
+        return self._write(report, link, now_s, Kind.HELLO, self._candidate)
 
     def receive(self, datagram: bytes, link: str, now_s: float) -> Accepted | Answer | Rejected:
         """Judge one datagram that came in on `link`."""
@@ -176,8 +222,12 @@ class Conversation:
         if new_session:
             self._begin(beat.session)
         self._candidate = beat.session
-        if not self._windows.setdefault(link, _Window()).admit(beat.counter):
+        way = self._ways.setdefault(link, _Way())
+        skipped = way.window.admit(beat.counter)
+        if skipped is None:
             return self._reject(Reason.REPLAYED)
+        if skipped >= 0:
+            way.heard, way.heard_s = beat.counter, now_s
         self.accepted += 1
         wants_answer = beat.kind is Kind.HELLO and self._may_answer(link, now_s)
         return Accepted(
@@ -187,6 +237,8 @@ class Conversation:
             lease=beat.lease,
             lease_only=beat.kind is Kind.LEASE,
             new_session=new_session,
+            skipped=skipped,
+            round_trip_s=way.round_trip_s(beat.heard, now_s),
         )
 
     def _hear_stranger(self, beat: Beat, link: str, now_s: float) -> Answer | Rejected:
@@ -210,7 +262,8 @@ class Conversation:
             if len(self._ended) > ENDED_MAX:
                 self._ended.popitem(last=False)
         self._peer = session
-        self._windows = {}
+        for way in self._ways.values():
+            way.begin()
 
     def _may_answer(self, link: str, now_s: float) -> bool:
         if now_s - self._answered_s.get(link, -math.inf) < ANSWER_GAP_S:
@@ -219,11 +272,17 @@ class Conversation:
         return True
 
     def _write(
-        self, report: Report, link: str, kind: Kind, echo: bytes, lease: LeaseLine = NO_LEASE
+        self,
+        report: Report,
+        link: str,
+        now_s: float,
+        kind: Kind,
+        echo: bytes,
+        lease: LeaseLine = NO_LEASE,
     ) -> bytes:
-        self._counter += 1
-        roster = self._roster
-        beat = Beat(kind, link, self.session, self._counter, echo, report, roster.key_id, lease)
+        way, roster = self._ways.setdefault(link, _Way()), self._roster
+        heard = way.echo(now_s) if echo == self._peer else NO_ECHO
+        beat = Beat(kind, link, self.session, way.number(now_s), echo, report, roster.key_id, lease, heard)
         return encode(beat, roster)
 
     def _reject(self, reason: Reason, detail: int = 0) -> Rejected:

@@ -6,6 +6,7 @@ one machine, so nothing here is a matter of trust, only of versions.
 
     {"v": 1, "asking": {...}}     servhad -> guard: everything it asks
     {"v": 1, "view": {...}}       guard -> servhad: everything it answers
+    {"v": 1, "rounds": [...]}     guard -> servhad: how long its rounds on the disk took
 """
 
 from __future__ import annotations
@@ -108,6 +109,13 @@ class PromiseMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundsMessage:
+    """guard -> servhad: what its last rounds on the disk took in seconds; None for one that failed."""
+
+    took_s: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A datagram that is no message of this release, and why."""
 
@@ -122,6 +130,7 @@ Message = (
     | RenewalMessage
     | ViewMessage
     | PromiseMessage
+    | RoundsMessage
 )
 
 
@@ -146,6 +155,8 @@ def _body(message: Message) -> dict[str, Any]:
             return {"view": _view_data(view)}
         case PromiseMessage(generation=generation, token=token):
             return {"promise": [generation, token]}
+        case RoundsMessage(took_s=took_s):
+            return {"rounds": took_s}
 
 
 def decode(datagram: bytes) -> Message | Unreadable:
@@ -171,6 +182,8 @@ def _message(data: dict[str, Any]) -> Message | Unreadable:
     if "renewal" in data:
         generation, *stamp = data["renewal"]
         return RenewalMessage(int(generation), stamp_of(stamp))
+    if "rounds" in data:
+        return RoundsMessage(tuple(None if took_s is None else float(took_s) for took_s in data["rounds"]))
     if "setup" in data:
         return SetupMessage(setup_of(data["setup"]))
     if "belongings" in data:

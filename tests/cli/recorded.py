@@ -16,7 +16,13 @@ NOTHING: dict[str, Any] = {"template": "", "params": {}}
 
 
 def link(
-    name: str, nic: str, address: str, state: str = "up", silent_s: float | None = 0.043
+    name: str,
+    nic: str,
+    address: str,
+    state: str = "up",
+    silent_s: float | None = 0.043,
+    *,
+    loss: float | None = 0.0,
 ) -> dict[str, Any]:
     return {
         "name": name,
@@ -25,6 +31,8 @@ def link(
         "state": state,
         "silent_s": silent_s,
         "carrier": True,
+        "rtt_ms": 0.214 if state == "up" else None,
+        "loss": loss,
     }
 
 
@@ -262,3 +270,34 @@ JOURNAL: list[dict[str, Any]] = [
 ]
 
 WHY: dict[str, Any] = {"schema_version": 1, "tree": "web", "entries": JOURNAL, "peer_missing": False}
+
+
+def minute(ago_min: int, most_ms: float | None = 0.5, *, lost: int = 0) -> dict[str, Any]:
+    mean_ms = None if most_ms is None else most_ms / 2
+    good = 0 if most_ms is None else 60
+    return {
+        "ago_min": ago_min,
+        "good": good,
+        "lost": lost,
+        "least_ms": mean_ms,
+        "mean_ms": mean_ms,
+        "most_ms": most_ms,
+    }
+
+
+QUALITY: dict[str, Any] = {
+    "schema_version": 1,
+    "minutes": 60,
+    "nodes": {
+        "node1": {
+            "links": {
+                "private": [minute(ago) for ago in range(59, -1, -1)],
+                "public": [
+                    minute(ago, 4.0 if ago == 7 else 0.6, lost=3 * (ago == 7)) for ago in range(20, -1, -1)
+                ],
+            },
+            "disk": [minute(3, None, lost=12), minute(2, 9.0), minute(1, 3.0), minute(0, 3.0)],
+        },
+        "node2": {"links": {"private": [], "public": [minute(0)]}, "disk": None},
+    },
+}

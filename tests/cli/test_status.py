@@ -130,6 +130,15 @@ def test_every_column_of_the_chinese_screen_begins_at_the_same_place(daemon: Fak
     )
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_last_hour_of_every_link_is_a_line(daemon: FakeDaemon, run: Run, language: str) -> None:
+    daemon.answers["quality"] = recorded.QUALITY
+    ran = run("heartbeat", "history", "--lang", language)
+    assert ran.status == 0
+    matches(f"heartbeat-history.{language}.txt", ran.out)
+    assert json.loads(run("heartbeat", "history", "-o", "json").out)["nodes"] == recorded.QUALITY["nodes"]
+
+
 def test_without_a_cluster_the_next_step_is_named(daemon: FakeDaemon, run: Run) -> None:
     daemon.answers["status"] = Refusal(Code.NO_SUCH, say("this node is in no cluster"))
     ran = run("status")

@@ -29,6 +29,7 @@ from servha.daemon.caller import Caller, DoorKind, Right
 from servha.daemon.journal import Journal, told
 from servha.daemon.peer_channel import PeerChannel
 from servha.daemon.picture import Shown, picture, with_peer
+from servha.daemon.quality import Hour
 from servha.daemon.verbs import Verbs
 from servha.wire.rpc import Code, Json, Refusal
 from tests.cli import documents, recorded, recorded_disk
@@ -77,6 +78,8 @@ class Node:
         self.alarms = StandingAlarms()
         self.now_s = 100.0
         self.entries: list[JournalEntry] = []
+        self.links: dict[str, Hour] = {}
+        self.disk: Hour | None = None
         self._engine = Engine(document.cluster_for(us), incarnation=us, now_s=self.now_s)
 
     @property
@@ -109,7 +112,15 @@ class Node:
             self.happen(BeatReceived(self.now_s, link, report))
 
     def shown(self) -> Shown:
-        return picture(self.document, self.state, self.alarms, started_s=100.0, events_missed=0)
+        return picture(
+            self.document,
+            self.state,
+            self.alarms,
+            started_s=100.0,
+            events_missed=0,
+            links=self.links,
+            disk=self.disk,
+        )
 
 
 def holder() -> Node:
@@ -139,7 +150,12 @@ def test_the_lease_is_shown_as_the_guard_told_it_with_its_age() -> None:
     assert (lease["guard"], lease["word"], lease["sources"]) == ("lives", "leased", "both")
     assert sentence(lease["because"]) == str(RENEWED)
     assert lease["since_s"] == 3.0
-    assert lease["disk"] == {"device": recorded_disk.DEVICE, "works": True, "trouble": recorded.NOTHING}
+    assert lease["disk"] == {
+        "device": recorded_disk.DEVICE,
+        "works": True,
+        "trouble": recorded.NOTHING,
+        "round_ms": None,
+    }
     assert lease["watchdog"] == "Software Watchdog"
     assert lease["trees"][0] | {"because": None} == {
         "tree": "web",
@@ -175,6 +191,20 @@ def test_without_a_word_of_the_guard_nothing_is_known_and_nothing_guaranteed() -
     lease = node.shown()["arbitration"]["lease"]
     assert (lease["guard"], sentence(lease["because"])) == ("absent", "servha-guardd does not answer")
     assert lease["since_s"] == 4.0
+
+
+def test_round_trip_loss_and_rounds_are_shown_where_they_were_measured() -> None:
+    node = holder()
+    node.links, node.disk = {"private": Hour(), "public": Hour()}, Hour()
+    node.links["private"].count(node.now_s - 10, took_s=0.00021)
+    node.links["private"].count(node.now_s, lost=2)
+    node.disk.count(node.now_s, took_s=0.0034)
+    shown = node.shown()
+    here, there = ({link["name"]: link for link in one["links"]} for one in shown["nodes"])
+    assert (here["private"]["rtt_ms"], here["private"]["loss"]) == (0.21, 0.5)
+    assert (here["public"]["rtt_ms"], here["public"]["loss"]) == (None, None)
+    assert there["private"]["rtt_ms"] is None, "only the peer knows what it measured"
+    assert shown["arbitration"]["lease"]["disk"]["round_ms"] == 3.4
 
 
 def test_a_policy_without_a_disk_has_no_lease() -> None:

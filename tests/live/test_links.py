@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 
 from servha.lab import probe
-from tests.live.cluster import Cluster
+from tests.live.cluster import READY_S, Cluster
 from tests.live.conftest import ClusterMaker
 from tests.live.observer import HeldTwice, watching
+from tests.live.wait import eventually
 
 LINKS = ("private", "public")
 
@@ -34,6 +36,24 @@ def test_one_dead_link_is_told_and_moves_nothing(cluster: Cluster) -> None:
     assert (cluster.application(cluster.node1), cluster.ownership(cluster.node1)) == (pid, number)
     assert cluster.told(cluster.node1, "link private dead .*node2 is heard")
     assert "link private" in cluster.why(cluster.node1, tree="")
+
+
+def test_a_link_that_crackles_shows_its_loss_and_moves_nothing(cluster: Cluster) -> None:
+    def link(name: str) -> dict[str, float]:
+        shown = json.loads(cluster.servha(cluster.node1, "status", "-o", "json", status=None).stdout)
+        (here,) = (node for node in shown["nodes"] if node["us"])
+        return next(one for one in here["links"] if one["name"] == name)
+
+    number, calm = cluster.ownership(cluster.node1), link("private")["loss"]
+    assert 0 < link("private")["rtt_ms"] < 100
+    cluster.lab.cut("private", "node1", direction="in", loss_percent=25)
+    assert eventually(lambda: link("private")["loss"] > calm + 0.01, within_s=READY_S)
+    cluster.lab.heal()
+    told = json.loads(cluster.servha(cluster.node2, "heartbeat", "history", "-o", "json").stdout)
+    assert sum(minute["lost"] for minute in told["nodes"]["node1"]["links"]["private"]) > 0
+    assert all(minute["least_ms"] > 0 for minute in told["nodes"]["node2"]["links"]["private"])
+    cluster.await_ready(cluster.node1)
+    assert cluster.ownership(cluster.node1) == number
 
 
 @pytest.mark.parametrize("link", LINKS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from tests.live.conftest import QuorumMaker
 from tests.live.observer import watching
 from tests.live.quorum import BEYOND_S, QuorumCluster
+from tests.live.wait import eventually
 
 
 def test_status_names_the_guarantee_and_the_lease(quorum_disk: QuorumCluster) -> None:
@@ -21,6 +25,32 @@ def test_status_names_the_guarantee_and_the_lease(quorum_disk: QuorumCluster) ->
     assert slot.flags.watchdog_armed
     assert [(t.entry, t.ownership) for t in slot.trees] == [("held", cluster.ownership(cluster.node1))]
     assert {t.entry for t in cluster.slot(cluster.node2).trees} <= {"none"}, "nothing is held there"
+
+
+def test_rounds_on_the_disk_are_timed_and_a_failed_one_is_counted(quorum_disk: QuorumCluster) -> None:
+    cluster = quorum_disk
+
+    def disk(node: str) -> list[dict[str, float]]:
+        told = json.loads(cluster.servha(cluster.node1, "heartbeat", "history", "-o", "json").stdout)
+        return list(told["nodes"][node]["disk"])
+
+    def figure(name: str) -> float:
+        found = re.search(rf"^{name} (\S+)$", cluster.servha(cluster.node1, "metrics").stdout, re.MULTILINE)
+        assert found is not None, name
+        return float(found[1])
+
+    for node in cluster.lab.nodes:
+        shown = json.loads(cluster.servha(node, "status", "-o", "json").stdout)
+        assert 0 < shown["arbitration"]["lease"]["disk"]["round_ms"] < 1000
+        assert all(minute["good"] > 0 and minute["most_ms"] > 0 for minute in disk(node.name))
+    assert figure("servha_quorum_disk_rounds_total") > 0
+    assert 0 < figure("servha_quorum_disk_round_seconds") < 1
+    before = figure("servha_quorum_disk_failed_total")
+    cluster.trouble("error")
+    assert eventually(lambda: figure("servha_quorum_disk_failed_total") > before, within_s=BEYOND_S)
+    assert disk("node1")[-1]["lost"] > 0
+    cluster.trouble("")
+    cluster.await_ready(cluster.node1)
 
 
 def test_without_a_watchdog_the_guarantee_is_a_lower_one_and_says_so(make_quorum: QuorumMaker) -> None:

@@ -41,11 +41,11 @@ class Node:
             trees=(TreeReport(1),),
         )
 
-    def beat(self, link: str = "private") -> bytes:
-        return self._kept(link, self.talk.compose(self.report, link))
+    def beat(self, link: str = "private", now_s: float = 0.0) -> bytes:
+        return self._kept(link, self.talk.compose(self.report, link, now_s))
 
-    def answer(self, link: str = "private") -> bytes:
-        return self._kept(link, self.talk.answer(self.report, link))
+    def answer(self, link: str = "private", now_s: float = 0.0) -> bytes:
+        return self._kept(link, self.talk.answer(self.report, link, now_s))
 
     def _kept(self, link: str, datagram: bytes) -> bytes:
         self.recording.append((link, datagram))
@@ -81,7 +81,7 @@ def test_two_daemons_believe_each_other_after_three_datagrams(pair: tuple[Node, 
     assert one.talk.peer_session == other.session
     assert other.talk.peer_session == one.session
     heard = one.hears(other.beat())
-    assert heard == Accepted(other.report, "private")
+    assert heard == Accepted(other.report, "private", round_trip_s=0.0)
 
 
 def test_they_find_each_other_when_both_speak_first() -> None:
@@ -146,6 +146,57 @@ def test_a_beat_older_than_the_window_is_rejected(pair: tuple[Node, Node]) -> No
     for _ in range(64):
         one.hears(other.beat())
     assert reason(one.hears(held_back)) is Reason.REPLAYED
+
+
+def accepted(found: object) -> Accepted:
+    assert isinstance(found, Accepted)
+    return found
+
+
+def test_what_was_lost_on_a_link_is_counted_and_taken_back_when_it_only_came_late(
+    pair: tuple[Node, Node],
+) -> None:
+    one, other = pair
+    first, *lost, late, last = (one.beat() for _ in range(5))
+    one.beat("public")  # each link has a count of its own
+    assert [accepted(other.hears(beat)).skipped for beat in (first, last, late)] == [0, 3, -1]
+    assert len(lost) == 2
+    assert accepted(other.hears(one.beat("public"), "public")).skipped == 0, "the first one heard"
+
+
+def test_a_life_of_the_peer_begins_with_nothing_lost(pair: tuple[Node, Node]) -> None:
+    one, other = pair
+    for _ in range(9):
+        one.beat()
+    again = Node("node1", 3)
+    again.beat()
+    meet(again, other, now_s=1.0)
+    assert accepted(other.hears(again.beat())).skipped == 0
+
+
+def test_the_round_trip_leaves_out_what_the_peer_kept(pair: tuple[Node, Node]) -> None:
+    one, other = pair
+    accepted(other.hears(one.beat(now_s=10.0), now_s=50.0))  # clocks of their own
+    found = accepted(one.hears(other.beat(now_s=50.4), now_s=10.403))
+    assert found.round_trip_s == pytest.approx(0.003, abs=2e-6)
+    assert accepted(one.hears(other.beat("public", now_s=50.4), "public", now_s=10.5)).round_trip_s is None
+
+
+def test_an_answer_to_a_datagram_of_long_ago_gives_no_round_trip(pair: tuple[Node, Node]) -> None:
+    one, other = pair
+    accepted(other.hears(one.beat(now_s=10.0), now_s=50.0))
+    for _ in range(subject.SENT_MAX):
+        one.beat(now_s=10.1)
+    assert accepted(one.hears(other.beat(now_s=50.4), now_s=10.4)).round_trip_s is None
+
+
+def test_what_was_heard_of_an_earlier_life_is_not_repeated_to_the_next(pair: tuple[Node, Node]) -> None:
+    one, other = pair
+    accepted(other.hears(one.beat(now_s=10.0), now_s=50.0))
+    again = Node("node1", 3)
+    meet(again, other, now_s=60.0)
+    found = accepted(again.hears(other.beat("public", now_s=60.5), "public", now_s=60.5))
+    assert found.round_trip_s is None
 
 
 def test_a_beat_of_one_link_does_not_count_on_another(pair: tuple[Node, Node]) -> None:

@@ -24,6 +24,7 @@ from servha.wire.guard_talk import (
     PingMessage,
     PromiseMessage,
     RenewalMessage,
+    RoundsMessage,
     Setup,
     SetupMessage,
     Unreadable,
@@ -100,6 +101,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(PromiseMessage, U64, U64),
     st.builds(RenewalMessage, U64, stamps),
     st.builds(ViewMessage, views),
+    st.builds(RoundsMessage, st.lists(st.one_of(st.none(), st.floats(0, 60)), max_size=9).map(tuple)),
 )
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words),
@@ -121,8 +123,9 @@ ONE_OF_EACH: tuple[Message, ...] = (
     PromiseMessage(3, 123456789),
     RenewalMessage(3, Stamp(1.5, 2.5, 3.5)),
     ViewMessage(View(9, Lease.LEASED, say("{peer} is silent", peer="node2"), generation=3)),
+    RoundsMessage((0.004, None)),
 )
-KINDS = ("setup", "belongings", "asking", "ping", "promise", "renewal", "view")
+KINDS = ("setup", "belongings", "asking", "ping", "promise", "renewal", "view", "rounds")
 
 
 @given(messages)

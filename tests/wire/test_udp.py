@@ -349,7 +349,7 @@ def test_two_daemons_meet_over_real_sockets_and_the_cost_of_a_beat_is_printed(wi
         node.received = _listener(talk, link, reports[name], heard[name])
         node.talk = talk  # type: ignore[attr-defined]
     sender: Conversation = wire.one.talk  # type: ignore[attr-defined]
-    wire.one.do(lambda: here.send(sender.compose(reports["node1"], "priv")))
+    wire.one.do(lambda: here.send(sender.compose(reports["node1"], "priv", time.monotonic())))
     until(lambda: heard["node1"] and heard["node2"], "both to believe each other")
     assert heard["node1"][0] == reports["node2"]
     assert heard["node2"][0] == reports["node1"]
@@ -360,7 +360,7 @@ def test_two_daemons_meet_over_real_sockets_and_the_cost_of_a_beat_is_printed(wi
     async def many() -> float:
         began = time.thread_time()
         for n in range(count):
-            here.send(sender.compose(reports["node1"], "priv"))
+            here.send(sender.compose(reports["node1"], "priv", time.monotonic()))
             if n % 16 == 0:
                 await asyncio.sleep(0)
         return time.thread_time() - began
@@ -386,6 +386,6 @@ def _listener(
         if isinstance(found, Accepted):
             heard.append(found.report)
         if isinstance(found, Answer) or (isinstance(found, Accepted) and found.answer):
-            link.send(talk.answer(report, name))
+            link.send(talk.answer(report, name, time.monotonic()))
 
     return listen

@@ -3,6 +3,7 @@ import { html } from "./html.js";
 import { agedS, picture } from "./live.js";
 import { MaintenanceButton, MaintenanceDialog, MaintenanceLines } from "./maintenance.js";
 import { State } from "./moods.js";
+import { Quality, ms, percent } from "./quality.js";
 import { duration } from "./times.js";
 import { NodeChips } from "./trees-chips.js";
 import { t } from "./words.js";
@@ -45,7 +46,8 @@ function Nodes() {
 
 function Link({ link }) {
   return html`<li>${link.name} <${State} group="link" name=${link.state} />
-    <span class="hint"> ${link.nic} ${link.address}</span>
+    <span class="hint"> ${link.nic} ${link.address} ${link.rtt_ms != null && ms(link.rtt_ms)}</span>
+    ${link.loss > 0 && html` <span class="state warn">${t("quality.lost", { part: percent(link.loss) })}</span>`}
     ${link.carrier === false && html` <${State} group="link" name="no-carrier" as="bad" />`}</li>`;
 }
 
@@ -64,7 +66,8 @@ function Arbitration() {
     )}
     ${lease &&
     html`<dt>${t("arbitration.disk")}</dt>
-      <dd>${lease.disk.device} <${State} group="answers" ...${answers(lease.disk.works)} /> ${lease.disk.trouble.text ?? ""}</dd>
+      <dd>${lease.disk.device} <${State} group="answers" ...${answers(lease.disk.works)} />
+        ${lease.disk.round_ms != null && html`<span class="hint">${ms(lease.disk.round_ms)}</span>`} ${lease.disk.trouble.text ?? ""}</dd>
       <dt>${t("arbitration.lease")}</dt>
       <dd><${State} group="lease" name=${lease.word} /> <span class="hint">${lease.because.text ?? ""}</span></dd>`}
   </dl>`;
@@ -92,7 +95,7 @@ export function Overview() {
     html`<section class="card" aria-labelledby="part-${key}"><h2 id="part-${key}">${t(`overview.${key}`)}</h2><${Content} /></section>`;
   const maintenance = picture.value.maintenance ?? [];
   return html`<h1>${t("screen.overview")}</h1>
-    ${part("problems", Problems)} ${part("trees", Applications)} ${part("nodes", Nodes)} ${part("arbitration", Arbitration)}
+    ${part("problems", Problems)} ${part("trees", Applications)} ${part("nodes", Nodes)} ${part("arbitration", Arbitration)} ${part("quality", Quality)}
     ${maintenance.length > 0 &&
     html`<section class="card"><h2>${t("overview.maintenance")}</h2>
       <${MaintenanceLines} of=${() => true} /></section>`}

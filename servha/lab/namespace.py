@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from servha.lab import kernel
 from servha.lab.layout import NETNS
@@ -40,7 +43,22 @@ def remove(name: str) -> None:
     place = NETNS / name
     with suppress(OSError):
         kernel.detach(place)
-    place.unlink(missing_ok=True)
+    try:
+        place.unlink(missing_ok=True)
+    except OSError as problem:
+        if problem.errno != errno.EBUSY:
+            raise
+        _remove_hidden(place)
+
+
+def _remove_hidden(place: Path) -> None:
+    """Remove a namespace on which somebody's first `ip netns add` has laid /run/netns once more.
+
+    The mount below cannot be named any more, and its file not be unlinked where it is mounted. Where it is not, in a
+    mount namespace from which both are taken away, it can, and the kernel lets every other one forget the mount.
+    """
+    uncover = 'umount --lazy "$0"; umount --lazy "$1"; rm -f "$1"'
+    subprocess.run(["unshare", "--mount", "sh", "-c", uncover, str(NETNS), str(place)], check=True)
 
 
 @contextmanager

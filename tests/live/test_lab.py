@@ -85,6 +85,27 @@ def test_a_lab_whose_hardware_processes_died_can_be_removed(bare_lab: Lab) -> No
     assert remains(bare_lab.name) == []
 
 
+ADDED_MEANWHILE = """
+import subprocess
+from pathlib import Path
+from servha.lab import namespace
+
+subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+namespace.add("ours")
+subprocess.run(["ip", "netns", "add", "theirs"], check=True)
+seen = Path("/proc/self/mountinfo").read_text().count("/run/netns/ours ")
+namespace.remove("ours")
+left = Path("/proc/self/mountinfo").read_text().count("/run/netns/ours ")
+print(seen, left, *(place.name for place in Path("/run/netns").iterdir()))
+"""
+
+
+def test_a_namespace_goes_although_the_first_ip_netns_add_has_hidden_it() -> None:
+    inside = ["unshare", "--mount", "--propagation", "private", sys.executable, "-c", ADDED_MEANWHILE]
+    told = subprocess.run(inside, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert told == "2 0 theirs\n", "mounted twice before, not at all afterwards, and the other one stays"
+
+
 def test_a_name_is_taken_once_and_an_unknown_one_is_said(bare_lab: Lab) -> None:
     with pytest.raises(LabError) as taken:
         Lab.up(bare_lab.name, services=[])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 
+from servha.lab import namespace
+
 
 def ip(*words: str) -> str:
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
@@ -28,7 +30,7 @@ def port(station: str, link: str) -> str:
 
 def make_switch(switch: str, links: Sequence[str]) -> None:
     """The switch itself answers as station 254, for clients on the wire."""
-    ip("netns", "add", switch)
+    namespace.add(switch)
     for number, link in enumerate(links):
         ip("-n", switch, "link", "add", link, "type", "bridge")
         ip("-n", switch, "addr", "add", f"{address_on(number, 254)}/24", "dev", link)
@@ -37,7 +39,7 @@ def make_switch(switch: str, links: Sequence[str]) -> None:
 
 def plug_in(space: str, *, switch: str, station: str, addresses: Mapping[str, str]) -> None:
     """Make the namespace of a station, with a card on each link, named like the link."""
-    ip("netns", "add", space)
+    namespace.add(space)
     ip("-n", space, "link", "set", "lo", "up")
     for link, address in addresses.items():
         at = port(station, link)
@@ -54,7 +56,7 @@ def unplug(space: str, *, switch: str, station: str, links: Iterable[str]) -> No
     """
     for link in links:
         ip("-n", switch, "link", "del", port(station, link))
-    ip("netns", "del", space)
+    namespace.remove(space)
 
 
 def remove_all(switch: str) -> None:
@@ -62,4 +64,4 @@ def remove_all(switch: str) -> None:
     for line in ip("netns", "list").splitlines():
         space = line.split()[0]
         if space == switch or space.startswith(f"{switch}-"):
-            ip("netns", "del", space)
+            namespace.remove(space)

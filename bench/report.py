@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -125,6 +126,15 @@ def step_table(book: Book) -> list[str]:
     return head + sorted(rows)
 
 
+def _peer() -> str:
+    if shutil.which("keepalived") is None:
+        return "no keepalived"
+    asked = subprocess.run(
+        ["keepalived", "--version"], capture_output=True, text=True, check=False, timeout=5
+    )
+    return (asked.stderr or asked.stdout).split("(")[0].strip()
+
+
 def machine() -> str:
     """Describe this machine, without saying which it is."""
     models = {
@@ -134,12 +144,8 @@ def machine() -> str:
     }
     memory_kb = int(Path("/proc/meminfo").read_text(encoding="ascii").split()[1])
     kernel = ".".join(platform.release().split(".")[:2])
-    asked = subprocess.run(
-        ["keepalived", "--version"], capture_output=True, text=True, check=False, timeout=5
-    )
-    peer = (asked.stderr or asked.stdout).split("(")[0].strip()
     return (
         f"{os.cpu_count()} processors ({', '.join(sorted(models)) or platform.machine()}),"
-        f" {memory_kb / 1024 / 1024:.0f} GiB, Linux {kernel}, Python {platform.python_version()}, {peer}."
+        f" {memory_kb / 1024 / 1024:.0f} GiB, Linux {kernel}, Python {platform.python_version()}, {_peer()}."
         f" Load at the end: {os.getloadavg()[2]:.1f} (15 minutes)."
     )

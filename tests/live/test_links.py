@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from servha.lab import probe
+from servha.lab.node import Node
 from tests.live.cluster import READY_S, Cluster
 from tests.live.conftest import ClusterMaker
 from tests.live.observer import HeldTwice, watching
@@ -39,19 +40,28 @@ def test_one_dead_link_is_told_and_moves_nothing(cluster: Cluster) -> None:
 
 
 def test_a_link_that_crackles_shows_its_loss_and_moves_nothing(cluster: Cluster) -> None:
-    def link(name: str) -> dict[str, float]:
-        shown = json.loads(cluster.servha(cluster.node1, "status", "-o", "json", status=None).stdout)
-        (here,) = (node for node in shown["nodes"] if node["us"])
-        return next(one for one in here["links"] if one["name"] == name)
+    def minutes(node: Node) -> list[dict[str, float]]:
+        told = json.loads(cluster.servha(cluster.node2, "heartbeat", "history", "-o", "json").stdout)
+        rows: list[dict[str, float]] = told["nodes"][node.name]["links"]["private"]
+        return rows
 
-    number, calm = cluster.ownership(cluster.node1), link("private")["loss"]
-    assert 0 < link("private")["rtt_ms"] < 100
+    def lost(node: Node) -> float:
+        return sum(minute["lost"] for minute in minutes(node))
+
+    def shown() -> dict[str, float | None]:
+        status = json.loads(cluster.servha(cluster.node1, "status", "-o", "json", status=None).stdout)
+        (here,) = (node for node in status["nodes"] if node["us"])
+        link: dict[str, float | None] = next(one for one in here["links"] if one["name"] == "private")
+        return link
+
+    number, calm = cluster.ownership(cluster.node1), lost(cluster.node1)
+    assert 0 < (shown()["rtt_ms"] or 0) < 100
     cluster.lab.cut("private", "node1", direction="in", loss_percent=25)
-    assert eventually(lambda: link("private")["loss"] > calm + 0.01, within_s=READY_S)
+    assert eventually(lambda: lost(cluster.node1) > calm + 5, within_s=READY_S)
+    # A few lost in a row make the link silent, and a silent link has no figure until it is heard again.
+    assert eventually(lambda: (shown()["loss"] or 0) > 0, within_s=READY_S)
     cluster.lab.heal()
-    told = json.loads(cluster.servha(cluster.node2, "heartbeat", "history", "-o", "json").stdout)
-    assert sum(minute["lost"] for minute in told["nodes"]["node1"]["links"]["private"]) > 0
-    assert all(minute["least_ms"] > 0 for minute in told["nodes"]["node2"]["links"]["private"])
+    assert any(minute["least_ms"] for minute in minutes(cluster.node2))
     cluster.await_ready(cluster.node1)
     assert cluster.ownership(cluster.node1) == number
 

@@ -21,6 +21,11 @@ class LogIn:
 
 
 @dataclass
+class Carried:
+    ticket: Annotated[str, say("what POST /session/ticket has told, at this console or at the other node's")]
+
+
+@dataclass
 class ChoosePassword:
     old: Annotated[str, say("the password that is good now")]
     new: Annotated[str, say("the password that shall be good from now on")]

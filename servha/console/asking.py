@@ -80,6 +80,18 @@ def ask(session: Session, verb: str, /, **args: Any) -> Any:
         client.close()
 
 
+def resume(place: Place, ticket: str, browser: str, **more: Any) -> dict[str, Any]:
+    """Show a ticket to the servhad at `place`; return its answer, which has another one where that was a short one.
+
+    Raises what `resumed` raises.
+    """
+    client = client_at(place)
+    try:
+        return dict(client.call("resume", within_s=LOOK_S, **_shown(browser, ticket=ticket), **more))
+    finally:
+        client.close()
+
+
 def log_in(place: Place, password: str, browser: str) -> dict[str, Any]:
     """Show the password to the servhad at `place`; return its answer: right, choose_password, ticket.
 
@@ -120,5 +132,6 @@ __all__ = [
     "log_in",
     "other_places",
     "presented",
+    "resume",
     "resumed",
 ]

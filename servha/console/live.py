@@ -67,6 +67,11 @@ class Feed:
 
     # --- for the pages ------------------------------------------------------------------------------------------
 
+    def addresses(self) -> tuple[str, ...]:
+        """Return every node's addresses, as the newest picture has them; none before the first."""
+        nodes = (self._now.picture or {}).get("nodes", ())
+        return tuple(link["address"] for node in nodes for link in node["links"] if link["address"])
+
     def follow(self, session: Session, last_id: str = "") -> Iterator[Shown | None]:
         """Yield news as they come, first what is now; None when nothing has happened for 15 s.
 

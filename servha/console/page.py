@@ -10,8 +10,9 @@ import base64
 import hashlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,11 +51,21 @@ def inline_hashes(page: bytes) -> list[str]:
     ]
 
 
-def policy(page: bytes) -> str:
-    """Return the Content-Security-Policy for a page."""
+def naming(page: bytes, others: Sequence[str]) -> bytes:
+    """Return the page with the consoles that its policy lets it ask for, so that its script knows them.
+
+    >>> naming(b"<html lang=en>", ["https://192.0.2.2:7700"])
+    b'<html data-others="https://192.0.2.2:7700" lang=en>'
+    """
+    return page.replace(b"<html ", f'<html data-others="{escape(" ".join(others))}" '.encode(), 1)
+
+
+def policy(page: bytes, others: Sequence[str] = ()) -> str:
+    """Return the Content-Security-Policy for a page that may ask whether one of `others` is there."""
     scripts = " ".join(["'self'", *inline_hashes(page)])
+    connect = " ".join(["'self'", *others])
     return (
-        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; connect-src {connect}; "
         "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bottle import Bottle, HTTPError, HTTPResponse, request, static_file
 
@@ -29,7 +31,7 @@ from servha.console.answers import (
     refusal,
     token_refused,
 )
-from servha.console.asking import TokenRefused, ask, log_in
+from servha.console.asking import TokenRefused, ask, log_in, resume
 from servha.console.contract import OPERATIONS, Operation, Who
 from servha.console.gate import COOKIE, Gate
 from servha.console.live import Feeds
@@ -59,6 +61,7 @@ class Console:
     ) -> None:
         self.sessions = Sessions(time.monotonic)
         self.feeds = Feeds()
+        self._run = secrets.token_hex(8)
         self.application = Bottle()
         self._home = home
         self._web = web
@@ -72,6 +75,9 @@ class Console:
         handlers: dict[str, Handler] = {
             "session": self._session,
             "log_in": self._log_in,
+            "ticket": self._ticket,
+            "carry_on": self._carry_on,
+            "here": lambda _, __: _here(),
             "log_out": self._log_out,
             "choose_password": self._choose_password,
             "status": lambda session, _: ask(session, "status"),
@@ -163,7 +169,10 @@ class Console:
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def _session(self, session: Session | None, _given: Given) -> Any:
-        return {"session": None if session is None else self._shown(session)}
+        return self._told(session)
+
+    def _told(self, session: Session | None) -> dict[str, Any]:
+        return {"session": None if session is None else self._shown(session), "console": self._run}
 
     def _log_in(self, _session: Session | None, given: Given) -> HTTPResponse:
         place = self._place(given.get("address", ""))
@@ -174,6 +183,19 @@ class Console:
             shown = log_in(place, given["password"], browser)
         finally:
             self._dials.release()
+        return self._opened(place, shown, browser)
+
+    def _ticket(self, session: Session, _given: Given) -> Any:
+        told = resume(session.place, session.ticket, session.browser, short=True)
+        return {"ticket": told["short"]}
+
+    def _carry_on(self, _session: Session | None, given: Given) -> HTTPResponse:
+        browser = str(request.environ.get("REMOTE_ADDR", ""))
+        shown = resume(self._home, given["ticket"], browser)
+        return self._opened(self._home, {"ticket": given["ticket"], **shown}, browser)
+
+    def _opened(self, place: Place, shown: Given, browser: str) -> HTTPResponse:
+        """Begin a session with what servhad has told; its word goes into a cookie that scripts cannot read."""
         word = self.sessions.open(
             place=place,
             browser=browser,
@@ -185,7 +207,7 @@ class Console:
         )
         session = self.sessions.find(word)
         assert session is not None
-        made = answer({"session": self._shown(session)})
+        made = answer(self._told(session))
         made.set_cookie(
             COOKIE,
             word,
@@ -199,7 +221,7 @@ class Console:
 
     def _log_out(self, _session: Session, _given: Given) -> HTTPResponse:
         self.sessions.close(self._gate.word())
-        made = answer({"session": None})
+        made = answer(self._told(None))
         made.delete_cookie(COOKIE, path="/")
         return made
 
@@ -287,14 +309,29 @@ class Console:
                 "the console's pages are missing from {path}: install ServHA again", path=str(self._web)
             )
             return refusal(Code.FAILED, text, 500)
+        others = self._others()
         return HTTPResponse(
-            body=index,
+            body=page.naming(index, others),
             headers={
                 "Content-Type": "text/html; charset=utf-8",
                 "Cache-Control": page.NO_CACHE,
-                "Content-Security-Policy": page.policy(index),
+                "Content-Security-Policy": page.policy(index, others),
             },
         )
+
+    def _others(self) -> tuple[str, ...]:
+        """Return the consoles that the page of whoever is logged in may ask for: those of all nodes but this one."""
+        session = self._gate.session()
+        if session is None:
+            return ()
+        called = urlsplit(f"//{request.headers.get('Host', '')}")
+        try:
+            port = f":{called.port}" if called.port else ""
+        except ValueError:
+            return ()  # no number at all
+        scheme = "https" if self._encrypted else "http"
+        ips = self.feeds.of(session).addresses()
+        return tuple(f"{scheme}://{ip}{port}" for ip in ips if ip != called.hostname)
 
     def _static(self, path: str) -> Any:
         found = static_file(path, root=str(self._web / "static"))
@@ -306,6 +343,12 @@ def _moment(clock_s: float) -> str:
     """Return a moment of the sessions' clock as people and programs write it: 2026-01-31T09:30:00+00:00."""
     ago = dt.timedelta(seconds=time.monotonic() - clock_s)
     return (dt.datetime.now(dt.UTC) - ago).isoformat(timespec="seconds")
+
+
+def _here() -> HTTPResponse:
+    made = answer({"here": True})
+    made.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+    return made
 
 
 def _bundle(session: Session, _given: Given) -> HTTPResponse:

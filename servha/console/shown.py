@@ -56,6 +56,21 @@ class OneSession:
 @dataclass
 class SessionAnswer:
     session: OneSession | None
+    console: Annotated[
+        str, say("a word for this run of the console: another one means that it was started again")
+    ]
+
+
+@dataclass
+class TicketAnswer:
+    ticket: Annotated[
+        str, say("by which a page goes on at the other node's console: good for minutes, on both nodes")
+    ]
+
+
+@dataclass
+class HereAnswer:
+    here: Annotated[bool, say("always true: a console answers")]
 
 
 @dataclass

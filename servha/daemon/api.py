@@ -21,7 +21,7 @@ from typing import Final
 
 from servha.core.words import Text, say
 from servha.daemon import tickets, tls, tokens
-from servha.daemon.arguments import word
+from servha.daemon.arguments import word, yes
 from servha.daemon.attempts import Attempts
 from servha.daemon.caller import BY_TOKEN, Answer, Caller, DoorKind, Method, Right
 from servha.daemon.door import WEB_USER, Door, Limits
@@ -254,14 +254,23 @@ class Api:
         return {**self._told(caller, record), "ticket": ticket}
 
     async def _resume(self, args: Args, caller: Caller) -> Json:
-        """resume {ticket, from}: the right that an earlier login gave, on a new connection or on the other node."""
+        """resume {ticket, from, short}: the right that an earlier login gave, on a new connection or on the other node.
+
+        With `short` a short ticket is told, and whoever comes with a short one is told the ticket it stands for.
+        """
         key, record = await self._lock(args, caller)
-        right = tickets.read(key, record, word(args, "ticket"), now_unix_s=wall_clock_s())
-        if right is None:
+        now_s = wall_clock_s()
+        proven = tickets.read(key, record, word(args, "ticket"), now_unix_s=now_s)
+        if proven is None:
             text = say("this login is over, or the password has changed since: log in again")
             raise Refusal(Code.NOT_PERMITTED, text)
-        caller.name, caller.right = "password", right
-        return self._told(caller, record)
+        caller.name, caller.right = "password", proven.right
+        told = self._told(caller, record)
+        if proven.short:
+            told["ticket"] = tickets.whole(key, record, proven)
+        if yes(args, "short"):
+            told["short"] = tickets.shorter(key, record, proven, now_unix_s=now_s)
+        return told
 
     async def _present(self, args: Args, caller: Caller) -> Json:
         """present {token, from}: the right that a token of this cluster gives, for as long as the token is good.

@@ -30,7 +30,7 @@ def test_the_page_may_run_nothing_but_its_own_files_and_the_import_map(alone: Br
 
 def test_without_a_session_nothing_is_told_and_the_next_step_is(alone: Browser) -> None:
     browser = Browser(alone.port)
-    assert browser.ask("GET", "/api/v1/session")[1] == {"session": None}
+    assert browser.ask("GET", "/api/v1/session")[1]["session"] is None
     for path in (
         "/api/v1/status",
         "/api/v1/journal",
@@ -46,6 +46,7 @@ def test_without_a_session_nothing_is_told_and_the_next_step_is(alone: Browser) 
     status, told, _ = browser.ask("POST", "/api/v1/trees/web/order", {"verb": "stop"})
     assert status == 401
     assert browser.ask("PUT", "/api/v1/config", {"document": {}, "base_generation": 1})[0] == 401
+    assert browser.ask("POST", "/api/v1/session/ticket", {})[0] == 401
     assert browser.ask("POST", "/api/v1/cluster", {"name": "demo"})[0] == 401
     assert browser.ask("POST", "/api/v1/cluster/join", {"address": "192.0.2.1"})[0] == 401
     assert browser.ask("POST", "/api/v1/maintenance", {"scope": "tree", "name": "web"})[0] == 401

@@ -63,6 +63,15 @@ def test_every_answer_is_of_the_type_that_the_document_gives_it(cluster: Cluster
     ask("log_in", {"password": cluster.node1.read(PHRASE_FILE).strip()})
     browser.log_in(cluster.node1.read(PHRASE_FILE).strip())
     ask("session")
+    ticket = ask("ticket", {})["ticket"]
+    told = ask("carry_on", {"ticket": ticket})["session"]
+    assert told["csrf"] != browser.csrf
+    browser.csrf = told["csrf"]
+    status, told, _ = browser.ask("POST", "/api/v1/session/carried", {"ticket": ticket[:-2] + "AA"})
+    assert (status, told["error"]["code"]) == (403, "not-permitted")
+    foreign = {"Origin": "https://198.51.100.2:7700"}
+    assert browser.ask("POST", "/api/v1/session/carried", {"ticket": ticket}, foreign)[0] == 403
+    ask("here")
     for name in (
         "status",
         "journal",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,3 +96,36 @@ def test_a_lost_node_is_taken_out_and_a_new_one_invited(make_cluster: ClusterMak
         assert opened.barriers() == []
         page.screenshot(path=tmp_path / "invited.png")
         assert cluster.application(cluster.node1), "it runs on"
+
+
+@pytest.mark.timeout(240)
+def test_a_page_whose_node_loses_power_goes_on_at_the_other_one_by_itself(
+    own_cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster = own_cluster
+    cluster.node2.service("start", "servwebd", within_s=READY_S)
+    cluster.node1.service("start", "servwebd", within_s=READY_S)
+    with chromium(cluster.lab.layout.namespace("client"), tmp_path) as browser:
+        opened = window(browser, language="zh-CN", dark=False, width=1280, height=720)
+        page, there = opened.page, f"https://{cluster.node2.layout.address('public')}:{PORT}/"
+        page.goto(f"https://{cluster.node1.layout.address('public')}:{PORT}/")
+        opened.log_in(cluster.node1.read(PHRASE_FILE).strip())
+        opened.at("trees")
+        expect(page.get_by_role("heading", name="web [node1]")).to_be_visible()
+        before_s = time.monotonic()
+        cluster.node1.poweroff()
+        expect(page.locator(".banner.other-node")).to_contain_text("已自动转到 node2 的控制台")
+        print(f"at the other console after {time.monotonic() - before_s:.1f} s")
+        expect(page.get_by_role("heading", name="web [node2]")).to_be_visible()
+        assert page.url == f"{there}#trees", "the screen stays, and no ticket in the address"
+        assert page.evaluate("history.length") <= 3
+        assert opened.barriers() == []
+        page.screenshot(path=tmp_path / "carried.png")
+        page.get_by_role("button", name="停止", exact=True).press("Enter")  # with the right of who logged in
+        page.get_by_role("dialog").get_by_role("button", name="停止", exact=True).press("Enter")
+        expect(page.get_by_role("heading", name="web", exact=True)).to_be_visible()
+        opened.at("overview")
+        expect(page.locator(".banner")).to_have_count(0)
+        page.reload()
+        expect(page.locator("h1")).to_have_text("集群概览")
+        assert not opened.complaints

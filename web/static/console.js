@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { Api } from "./api.js";
+import { cameFrom, handedOn } from "./elsewhere.js";
 import { Events } from "./events.js";
 import { Founding } from "./founding.js";
 import { Frame, screen } from "./frame.js";
@@ -11,7 +12,7 @@ import { Login } from "./login.js";
 import { Nodes } from "./nodes.js";
 import { Overview } from "./overview.js";
 import { ChoosePassword } from "./password.js";
-import { loadSession, session } from "./server.js";
+import { carryOn, loadSession, session } from "./server.js";
 import { Simulate } from "./simulate.js";
 import { Trees } from "./trees.js";
 import { Why } from "./why.js";
@@ -41,7 +42,14 @@ effect(() => {
   }
 });
 
+// Come from a console that is gone: as the same person, and saying so. A ticket that is over leads to the login.
+async function goOn({ ticket, from }) {
+  await carryOn(ticket);
+  cameFrom.value = from;
+}
+
 async function begin() {
+  const handed = handedOn();
   await loadWords();
   if (location.pathname === "/api") {
     render(html`<${Api} />`, document.getElementById("console")); // for everybody: it shows nothing of this cluster
@@ -50,7 +58,8 @@ async function begin() {
   render(html`<${Console} />`, document.getElementById("console"));
   while (session.value === undefined) {
     try {
-      await loadSession();
+      if (handed) await goOn(handed).catch((error) => error.code === "console-gone" && Promise.reject(error));
+      if (session.value === undefined) await loadSession();
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 1500));
     }

@@ -1,6 +1,7 @@
 // What surrounds every screen: the cluster's name, the counters 严重 and 警告, the way to the other screens, and a
 // banner when what is shown may be old.
 import { computed, signal } from "@preact/signals";
+import { cameFrom, consoles, isLoadedFor } from "./elsewhere.js";
 import { html } from "./html.js";
 import { LanguageSwitch } from "./language-switch.js";
 import { agedS, picture, upstream } from "./live.js";
@@ -10,7 +11,11 @@ import { t } from "./words.js";
 
 const NAMES = ["overview", "trees", "nodes", "events", "why", "simulate"];
 const place = signal(location.hash.slice(1));
-addEventListener("hashchange", () => (place.value = location.hash.slice(1)));
+addEventListener("hashchange", () => {
+  if (!isLoadedFor(picture.value)) return location.reload();
+  cameFrom.value = "";
+  place.value = location.hash.slice(1);
+});
 
 export const screen = computed(() => place.value.split("/")[0] || "overview");
 // What stands after the slash, as in #why/web: the tree that is meant.
@@ -26,18 +31,17 @@ function Counters() {
   </a></span>`;
 }
 
-// Where the other node's console is, as links: the browser alone may go there, this page may not ask there.
+// Where the other consoles are, as links: this page goes to one that answers by itself, unless something is being written
+// or the browser does not trust its certificate yet.
 function Elsewhere() {
-  const others = (picture.value?.nodes ?? []).filter((node) => node.name !== upstream.value.node && !node.us);
-  const addresses = others.flatMap((node) => node.links.map((link) => [node.name, link.address])).filter(([, ip]) => ip);
-  return addresses.map(([name, ip]) => {
-    const host = `${ip.includes(":") ? `[${ip}]` : ip}${location.port ? `:${location.port}` : ""}`;
-    return html` <a key=${ip} href="${location.protocol}//${host}/">${name} ${ip}</a>`;
-  });
+  return consoles(picture.value).map(({ node, ip, href }) => html` <a key=${ip} href="${href}/">${node} ${ip}</a>`);
 }
 
 function Banner() {
   const { state, text, look } = upstream.value;
+  const from = cameFrom.value;
+  if (state === "up" && from && picture.value?.nodes.some((node) => node.name === from))
+    return html`<div role="status" class="banner other-node">${t("connection.came", { from, node: upstream.value.node })}</div>`;
   if (state === "up") return html`<div role="status"></div>`;
   const old = picture.value && state !== "other-node" ? t("connection.old", { time: duration(agedS(0)) }) : "";
   const words = text || t(`connection.${state}`);

@@ -1,7 +1,8 @@
 // The cluster as it is now: the newest picture, the journal's entries, and whether anybody still tells us.
 // It keeps one stream open and opens it anew when it breaks. What it shows while it is broken is marked as old.
 import { batch, signal } from "@preact/signals";
-import { ended, loadSession, session } from "./server.js";
+import { goElsewhere, isLoadedFor, keepReady, letGo, ready } from "./elsewhere.js";
+import { ended, loadSession, runOfConsole, session, shortTicket } from "./server.js";
 import { language } from "./words.js";
 
 const RETRY_MS = 1500;
@@ -10,7 +11,8 @@ const ENTRIES_MAX = 1000;
 // none is, nothing comes that a page can see, and the stream is opened anew now and then.
 const SILENT_MS = { up: 7000, "other-node": 7000, opening: 10_000 };
 const SILENT_OTHERWISE_MS = 40_000;
-const MISSED_MAX = 1; // a restart of servwebd is over by then; after that the reader is shown the way to the other node
+// A restart of servwebd is over by then; after that the reader is shown the way to the other node, and the page goes it.
+const MISSED_MAX = 1;
 
 export const picture = signal(null);
 export const pictureAtMs = signal(0);
@@ -33,11 +35,13 @@ export function agedS(age_s) {
 export function watch() {
   stop();
   entries.value = [];
+  keepReady(shortTicket, runOfConsole());
   open();
 }
 
 export function stop() {
   clearTimeout(waiting);
+  letGo();
   source?.close();
   source = null;
 }
@@ -47,8 +51,10 @@ function open() {
   heardMs = Date.now();
   source = new EventSource(`/api/v1/stream?lang=${language.value}`);
   source.addEventListener("status", (event) => {
+    const told = JSON.parse(event.data);
+    if (!picture.value && !isLoadedFor(told)) return location.reload(); // nobody has seen anything yet
     batch(() => {
-      picture.value = JSON.parse(event.data);
+      picture.value = told;
       pictureAtMs.value = nowMs.value = heardMs = Date.now();
     });
   });
@@ -80,7 +86,7 @@ async function broken() {
   source = null;
   clearTimeout(waiting);
   try {
-    await loadSession();
+    await loadSession(ready());
     missed = 0;
     if (session.value === null) return ended();
     upstream.value = { state: "opening", text: "" };
@@ -90,10 +96,13 @@ async function broken() {
     missed += 1;
     upstream.value = { state: "console-gone", text: "", look: missed > MISSED_MAX };
     waiting = setTimeout(broken, RETRY_MS); // a stream to a dead node would hang: asked until it answers
+    if (missed > MISSED_MAX) void goElsewhere(picture.value, session.value.node);
   }
 }
 
 setInterval(() => {
   const silent = SILENT_MS[upstream.value.state] ?? SILENT_OTHERWISE_MS;
-  if (source && Date.now() - heardMs > silent) void broken();
-}, 2000);
+  if (!source || Date.now() - heardMs <= silent) return;
+  missed = MISSED_MAX; // what restarts ends its connections, it does not fall silent
+  void broken();
+}, 1000);

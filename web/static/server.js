@@ -18,6 +18,7 @@ export class Refused extends Error {
 }
 
 const LOOK_MS = 6_000;
+const SESSION_MS = 2500; // servwebd knows it by itself
 const CHANGE_MS = 40_000; // longer than servwebd waits for servhad
 const JOIN_MS = 100_000; // a join may take its time
 
@@ -48,13 +49,39 @@ export function ended() {
   sessionEnded.value = "session.ended";
 }
 
-export async function loadSession() {
-  session.value = (await ask("GET", "/session")).session;
+// Which run of the console this page talks to: one that was started again knows nobody who has logged in before.
+let consoleRun = "";
+export const runOfConsole = () => consoleRun;
+
+// Who is logged in. `held` is what elsewhere.js keeps ready: with it a session outlives the console's restart, but not a
+// logout in another page.
+export async function loadSession(held) {
+  const told = await ask("GET", "/session", undefined, SESSION_MS);
+  if (!told.session && held && held.run !== told.console && (await carryOn(held.ticket).catch(isRefused))) return;
+  consoleRun = told.console;
+  session.value = told.session;
+}
+
+function isRefused(error) {
+  if (error.code !== "not-permitted") throw error; // it cannot be asked just now
+  return false;
+}
+
+export const shortTicket = () => ask("POST", "/session/ticket", {});
+
+// Go on as who a short ticket says: without asking for the password again.
+export async function carryOn(ticket) {
+  const told = await ask("POST", "/session/carried", { ticket });
+  consoleRun = told.console;
+  sessionEnded.value = "";
+  session.value = told.session;
+  return true;
 }
 
 export async function logIn(address, password) {
   const body = address ? { address, password } : { password };
   const told = await ask("POST", "/session", body);
+  consoleRun = told.console;
   sessionEnded.value = "";
   session.value = told.session;
 }

@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -168,16 +168,10 @@ class Api:
         if verb is None:
             text = say("this version of ServHA does not know the call {verb}", verb=request.verb)
             raise Refusal(Code.USAGE, text)
-        if caller.right is Right.PEER and not self._is_peer(caller):
-            # The configuration has changed since it came in: it is the peer no more.
-            caller.right = Right.STRANGER
-        if caller.right in BY_TOKEN and not self._token_is_good(caller):
-            caller.right = Right.STRANGER
-        if caller.right not in verb.rights:
-            raise Refusal(Code.NOT_PERMITTED, _why_not(request.verb, caller))
+        self._permit(request, verb, caller)
         try:
             async with asyncio.timeout(verb.within_s):
-                return await verb.method(request.args, caller)
+                answer = await verb.method(request.args, caller)
         except TimeoutError:
             text = say(
                 "{verb} was not answered within {limit} s: look at `servha status` before you try again",
@@ -193,6 +187,26 @@ class Api:
                 "{verb} failed inside servhad: the journal of the service says where", verb=request.verb
             )
             raise Refusal(Code.FAILED, text) from None
+        if isinstance(answer, AsyncGenerator):
+            return self._while_permitted(answer, request, verb, caller)
+        return answer
+
+    def _permit(self, request: Request, verb: Verb, caller: Caller) -> None:
+        """Raise `Refusal` unless the caller may ask this. What gave it its right may be gone since it came in."""
+        is_out = caller.right is Right.PEER and not self._is_peer(caller)
+        if is_out or (caller.right in BY_TOKEN and not self._token_is_good(caller)):
+            caller.right = Right.STRANGER
+        if caller.right not in verb.rights:
+            raise Refusal(Code.NOT_PERMITTED, _why_not(request.verb, caller))
+
+    async def _while_permitted(
+        self, pieces: AsyncGenerator[Json, None], request: Request, verb: Verb, caller: Caller
+    ) -> AsyncGenerator[Json, None]:
+        """Pass on what is streamed for as long as the caller may ask for it."""
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                self._permit(request, verb, caller)
+                yield piece
 
     def _open(
         self,

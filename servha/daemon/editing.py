@@ -122,7 +122,7 @@ class EditingDesk:
 
         def change(base: Document) -> edit.Edited:
             if not _is_there(base, scope, name):
-                raise Refusal(Code.NO_SUCH, say("there is no {scope} {name}", scope=scope, name=name))
+                raise Refusal(Code.NO_SUCH, _absent(scope, name))
             return edit.set_maintenance(base, section)
 
         return await self._amend(change)
@@ -212,6 +212,15 @@ def _is_there(document: Document, scope: str, name: str) -> bool:
     if found is None or (scope == "resource") != bool(resource):
         return False
     return not resource or found.resource(resource) is not None
+
+
+def _absent(scope: str, name: str) -> Text:
+    if scope == "node":
+        return say("there is no node {node}", node=name)
+    tree, _, resource = name.partition("/")
+    if scope == "resource":
+        return say("there is no resource {tree}/{name}", tree=tree, name=resource)
+    return say("there is no tree {tree}", tree=name)
 
 
 def _told(texts: Sequence[Text]) -> list[Json]:

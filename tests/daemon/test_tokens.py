@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from servha.daemon import tokens
+from servha.daemon.api import Api, for_readers
 from servha.daemon.caller import Caller, DoorKind, Right
-from servha.wire.rpc import Code, Refusal
+from servha.wire.rpc import Args, Code, Json, Refusal, Request
 from tests.daemon.two_nodes import Node, TwoNodes, refused
 
 pytestmark = pytest.mark.root
@@ -65,6 +67,30 @@ async def test_it_is_good_on_both_nodes_kept_as_a_digest_and_worthless_when_remo
         == f"warning: token from {ADDRESS} refused: it is not one of this cluster, or was removed"
     )
     assert (await refused(one.do("token.remove", name="read"))).code is Code.NO_SUCH
+
+
+async def test_what_is_streamed_to_it_ends_with_the_first_piece_after_its_removal(nodes: TwoNodes) -> None:
+    async def told(_args: Args, _caller: Caller) -> AsyncGenerator[Json, None]:
+        async def pieces() -> AsyncGenerator[Json, None]:
+            for number in range(3):
+                yield number
+
+        return pieces()
+
+    one = await nodes.founded()
+    api = Api(
+        {"follow": for_readers(told)},
+        identity=one.identity,
+        current=lambda: one.configuration.current,
+        us=one.us,
+        note=one.note,
+    )
+    caller = await let_in(one, await made(one, "read"))
+    stream = await api.answer(Request(1, "follow", {}), caller)
+    assert isinstance(stream, AsyncGenerator)
+    assert await anext(stream) == 0
+    await one.do("token.remove", name="read")
+    assert (await refused(anext(stream))).code is Code.NOT_PERMITTED
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ export function MaintenanceLines({ of }) {
     ${found.map(
       (m) => html`<li key=${m.what} class="row wrap maintained">
         <span>${t("maintenance.line", { ...m, time: duration(agedS(m.since_s)) })}
-          ${m.left_s != null && html` <span class="hint">${t("maintenance.left", { time: duration(m.left_s) })}</span>`}</span>
+          ${m.left_s != null && html` <span class="hint">${t("maintenance.left", { time: duration(Math.max(0, m.left_s - agedS(0))) })}</span>`}</span>
         <button type="button" aria-label=${t("maintenance.end-button", { name: m.what })} onClick=${() => open("end", scopeOf(m.what), m.what)}>
           ${t("maintenance.end")}</button>
       </li>`,

@@ -40,6 +40,8 @@ class NodeSeen:
     health: str
     health_because: Text
     standing: str
+    version: str
+    """Of ServHA; empty: unknown."""
     links: tuple[LinkSeen, ...]
 
 
@@ -262,6 +264,7 @@ def _node(node: Mapping[str, Any]) -> NodeSeen:
         health=_word(node.get("health")),
         health_because=sentence(node.get("health_because")),
         standing=_word(node.get("standing")),
+        version=_word(node.get("version")),
         links=tuple(
             LinkSeen(
                 name=_word(link.get("name")),

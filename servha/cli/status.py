@@ -266,6 +266,11 @@ def _nodes(picture: Picture, screen: Screen, only: str) -> None:
                 ]
             )
     screen.table(rows)
+    versions = {node.name: node.version for node in picture.nodes if node.version}
+    if len(set(versions.values())) > 1:
+        told = ", ".join(f"{name} {version}" for name, version in versions.items())
+        text = say("The nodes run different versions: {versions}. Upgrade the older one.", versions=told)
+        screen.line(text, indent=2, mood="warn")
 
 
 def _no_carrier(picture: Picture, node: NodeSeen, link: str) -> Text:

@@ -56,6 +56,7 @@ class NodeShown:
     health: str
     health_because: Sentence
     standing: Annotated[str, say("active, standby, joining, claiming, yielding, isolated; empty: unknown")]
+    version: Annotated[str, say("the release of ServHA on it; empty: unknown")]
     links: list[LinkShown]
 
 

@@ -88,13 +88,16 @@ def _us(document: Document, state: State, links: Mapping[str, Hour]) -> Shown:
         "health": "alive",
         "health_because": as_dict(say("this node")),
         "standing": str(state.standing),
+        "version": servha.__version__,
         "links": [
             {
                 "name": view.name,
                 "nic": node.links[view.name].nic if node and view.name in node.links else "",
                 "address": node.links[view.name].ip if node and view.name in node.links else "",
-                "state": LINK_WORDS[view.health(state.now_s, state.cluster.timing)],
-                "silent_s": _age(view, state),
+                "state": LINK_WORDS[view.health(state.now_s, state.cluster.timing)]
+                if state.cluster.peer
+                else "unknown",
+                "silent_s": _age(view, state) if state.cluster.peer else None,
                 "carrier": view.carrier,
                 **_quality(links.get(view.name), view, state),
             }
@@ -103,9 +106,14 @@ def _us(document: Document, state: State, links: Mapping[str, Hour]) -> Shown:
     }
 
 
+def _state_of(view: LinkView, state: State) -> str:
+    """Return the word for a link; where there is no other node to hear, nothing is known of it."""
+    return LINK_WORDS[view.health(state.now_s, state.cluster.timing)] if state.cluster.peer else "unknown"
+
+
 def _age(view: LinkView, state: State) -> float | None:
     silent_s = view.silent_s(state.now_s)
-    return None if silent_s is None else round(silent_s, 3)
+    return None if silent_s is None or not state.cluster.peer else round(silent_s, 3)
 
 
 def _quality(link: Hour | None, view: LinkView, state: State) -> Shown:
@@ -134,6 +142,7 @@ def _peer(document: Document, state: State) -> Shown:
         "health": str(health),
         "health_because": as_dict(because),
         "standing": str(report.standing) if report is not None and in_contact else "",
+        "version": "",
         "links": [
             {
                 "name": view.name,
@@ -244,8 +253,9 @@ def with_peer(ours: Shown, theirs: Shown | None) -> Shown:
         ours["cluster"]["guarantee"] = theirs.get("cluster", {}).get(
             "guarantee", ours["cluster"]["guarantee"]
         )
-    their_links = {n["name"]: n["links"] for n in theirs.get("nodes", ()) if n.get("us")}
+    themselves: Shown = next((n for n in theirs.get("nodes", ()) if n.get("us")), {})
     for node in ours["nodes"]:
-        if node["name"] == peer and peer in their_links:
-            node["links"] = their_links[peer]
+        if node["name"] == peer and themselves:
+            node["links"] = themselves["links"]
+            node["version"] = themselves.get("version", "")
     return ours

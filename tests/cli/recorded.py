@@ -72,6 +72,7 @@ STATUS: dict[str, Any] = {
             "health": "alive",
             "health_because": said("this node"),
             "standing": "active",
+            "version": "0.1.0",
             "links": [
                 link("private", "priv0", "198.51.100.1"),
                 link("public", "pub0", "192.0.2.1", silent_s=0.051),
@@ -83,6 +84,7 @@ STATUS: dict[str, Any] = {
             "health": "alive",
             "health_because": NOTHING,
             "standing": "standby",
+            "version": "0.1.0",
             "links": [
                 link("private", "priv0", "198.51.100.2", silent_s=0.04),
                 link("public", "pub0", "192.0.2.2", silent_s=0.09),

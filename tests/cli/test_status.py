@@ -39,6 +39,24 @@ def test_after_a_loss_the_problems_come_first_and_the_exit_status_says_degraded(
     matches(f"status-after-a-loss.{language}.txt", ran.out)
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "The nodes run different versions: node1 0.1.0, node2 0.2.0."),
+        ("zh-CN", "两个节点的版本不同：node1 0.1.0, node2 0.2.0。"),
+    ],
+)
+def test_two_versions_are_told_until_the_upgrade_is_done(
+    daemon: FakeDaemon, run: Run, language: str, words: str
+) -> None:
+    daemon.answers["status"] = whole = recorded.status()
+    assert words not in run("status", "--lang", language).out
+    whole["nodes"][1]["version"] = "0.2.0"
+    assert words in run("status", "--lang", language).out
+    whole["nodes"][1]["version"] = ""
+    assert words[:6] not in run("status", "--lang", language).out, "unknown is not another one"
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_what_is_in_maintenance_is_listed_and_marked_where_it_stands(
     daemon: FakeDaemon, run: Run, language: str

@@ -11,14 +11,24 @@ from typing import Any
 
 import pytest
 
+from servha import __version__
 from servha.cli.entry import entries_of
 from servha.cli.screen import Screen
 from servha.cli.why import decisions_of, explain
-from servha.config.document import Document, parse
+from servha.config.document import Document, parse, to_data
 from servha.core.arbitration import LEVELS
 from servha.core.effects import Record
 from servha.core.engine import Engine
-from servha.core.events import BeatReceived, Event, GuardTold, OrderGiven, Remembered, Tick, TreeMemory
+from servha.core.events import (
+    BeatReceived,
+    ConfigChanged,
+    Event,
+    GuardTold,
+    OrderGiven,
+    Remembered,
+    Tick,
+    TreeMemory,
+)
 from servha.core.guard_model import EntryView, View
 from servha.core.lease import Lease, Sources
 from servha.core.model import JournalEntry, Order, Phase, Report, Standing, Step, TreeReport
@@ -205,6 +215,28 @@ def test_round_trip_loss_and_rounds_are_shown_where_they_were_measured() -> None
     assert (here["public"]["rtt_ms"], here["public"]["loss"]) == (None, None)
     assert there["private"]["rtt_ms"] is None, "only the peer knows what it measured"
     assert shown["arbitration"]["lease"]["disk"]["round_ms"] == 3.4
+
+
+def test_a_node_alone_has_links_to_nobody_not_dead_ones() -> None:
+    node = holder()
+    data = to_data(node.document)
+    data["nodes"] = data["nodes"][:1]
+    data["cluster"]["policy"] = "none"
+    data["trees"] = []
+    alone, problems = parse(data)
+    assert alone is not None, problems
+    node.document = alone
+    node.happen(ConfigChanged(node.now_s, alone.cluster_for("node1")))
+    node.pass_s(30.0)
+    (here,) = (one for one in node.shown()["nodes"] if one["us"])
+    assert {(link["state"], link["silent_s"]) for link in here["links"]} == {("unknown", None)}
+
+
+def test_each_node_tells_its_own_version() -> None:
+    ours, theirs = holder().shown(), idle().shown()
+    assert [node["version"] for node in ours["nodes"]] == [__version__, ""]
+    theirs["nodes"][0]["version"] = "9.9"
+    assert [node["version"] for node in with_peer(ours, theirs)["nodes"]] == [__version__, "9.9"]
 
 
 def test_a_policy_without_a_disk_has_no_lease() -> None:

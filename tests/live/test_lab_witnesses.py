@@ -32,7 +32,10 @@ def test_the_probe_measures_a_known_blackout(bare_lab: Lab) -> None:
         http.wait_answer()
         icmp.wait_answer()
     for seen, every_s in ((http, probe.HTTP_EVERY_S), (icmp, probe.ICMP_EVERY_S)):
-        (blackout,) = seen.blackouts()
+        # A busy machine may keep an answer waiting longer than patience lasts; that gap is a short one.
+        blackout = seen.longest()
+        assert blackout is not None
+        assert blackout.start_s <= heal_s
         assert blackout.length_s >= heal_s - cut_s
         # Half of a busy machine's scheduling delay may fall on either end.
         assert blackout.length_s <= healed_s - before_s + 2 * every_s + 0.1
@@ -43,7 +46,7 @@ def test_answers_without_a_pause_are_no_blackout(bare_lab: Lab) -> None:
     with probe.running(bare_lab, url="http://192.0.2.2/who") as p:
         p.wait_answer()
         assert eventually(lambda: len(p.attempts()) > 100)
-    assert p.blackouts() == []
+    assert p.blackouts(patience_s=1.0) == []
     assert set(p.answered_by()) == {"node2"}
 
 

@@ -249,6 +249,7 @@ def pull_a_cable(reader: Reader, lab: Lab, seen: Witness) -> None:
     expect(page.get_by_text(reader.t("link.no-carrier")).first).to_be_visible()
     seen.await_holders("address", "node1")
     seen.await_holders("application", "node1")
+    expect(page.get_by_text(reader.t("problem.none"))).to_have_count(0)
     reader.screen("23-cable-pulled")
     reader.window.at("why")
     expect(page.locator("td.here[data-node=node2]").first).to_be_visible()

@@ -43,8 +43,7 @@ function Node({ node }) {
   const id = `node-${node.name}`;
   return html`<article class="card" aria-labelledby=${id}>
     <header class="row between wrap">
-      <h2 id=${id}>${node.name}${node.us ? html` <span class="hint">${t("node.us")}</span>` : ""}</h2>
-      <span class="hint">${node.version && `ServHA ${node.version}`}</span>
+      <h2 id=${id}>${node.name}${node.us ? html` <span class="hint">${t("node.us")}</span>` : ""}${node.version && html` <span class="hint">ServHA ${node.version}</span>`}</h2>
       <div class="row wrap"><${MaintenanceButton} scope="node" name=${node.name} /><${ReplacementButton} node=${node} /></div>
     </header>
     <${MaintenanceLines} of=${(m) => m.what === node.name} />

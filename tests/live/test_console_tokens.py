@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from tests.console.browser import Browser
 from tests.live.cluster import READY_S, TREE, Cluster
 
 PORT = 7700
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+EXAMPLE = re.compile(r"^    (curl (?:.*\\\n)*.*)$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -63,3 +67,19 @@ def test_a_program_gets_what_its_scope_allows_and_nothing_when_it_is_removed(
         status, _, response = there.ask("GET", "/metrics", headers=headers)
         assert (status, response.getheader("WWW-Authenticate")) == (401, "Bearer")
     cluster.await_told(cluster.node2, "token from .* refused")
+
+
+def test_the_examples_of_the_reference_do_what_they_say(
+    cluster: Cluster, programs: tuple[Browser, Browser]
+) -> None:
+    del programs  # both consoles run
+    examples = EXAMPLE.findall((REFERENCE / "api.md").read_text(encoding="utf-8"))
+    assert examples == EXAMPLE.findall((REFERENCE / "api.zh-CN.md").read_text(encoding="utf-8"))
+    ran = cluster.servha(cluster.node1, "token", "create", "examples", "--scope", "operate", "-o", "json")
+    token = json.loads(ran.stdout)["token"]
+    look, move = (text.replace("192.168.1.11", cluster.node1.layout.address("public")) for text in examples)
+    told = cluster.lab.client("env", f"TOKEN={token}", "sh", "-c", look)
+    assert json.loads(told.stdout)["trees"][0]["name"] == TREE
+    told = cluster.lab.client("env", f"TOKEN={token}", "sh", "-c", move)
+    assert "error" not in json.loads(told.stdout), told.stdout
+    cluster.await_running_on(cluster.node2)
